@@ -1,0 +1,23 @@
+/* Filling a tnn_error. */
+#ifndef TNN_BASE_ERROR_H
+#define TNN_BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <tinynn/status.h>
+
+#if defined(__GNUC__)
+#define TNN__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define TNN__PRINTF(fmt, args)
+#endif
+
+/* Writes code and text into err (which may be NULL) and returns the code, so that callers can `return tnn__fail(...)`. */
+tnn_status tnn__fail(tnn_error *err, tnn_status status, const char *fmt, ...) TNN__PRINTF(3, 4);
+tnn_status tnn__vfail(tnn_error *err, tnn_status status, const char *fmt, va_list args) TNN__PRINTF(3, 0);
+
+/* TNN_E_NOMEM with a text that says for what and how many bytes. */
+tnn_status tnn__fail_nomem(tnn_error *err, const char *what, size_t bytes);
+
+#endif
