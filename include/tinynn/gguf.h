@@ -62,7 +62,8 @@ TNN_API tnn_gguf_open_options tnn_gguf_open_options_default(void); /* C library 
  * nothing is left open. Errors: E_IO (path, errno text), E_FORMAT (what is wrong, at which byte, in which key or
  * tensor), E_UNSUPPORTED (v1, big-endian), E_NOMEM.
  */
-TNN_API tnn_status tnn_gguf_open(tnn_gguf **out, const char *path, const tnn_gguf_open_options *options, tnn_error *err);
+TNN_API tnn_status tnn_gguf_open(tnn_gguf **out, const char *path, const tnn_gguf_open_options *options,
+                                 tnn_error *err);
 
 /*
  * The same over bytes in memory (one unsplit file). The memory must stay unchanged until tnn_gguf_close; its header is
@@ -84,8 +85,8 @@ TNN_API int64_t tnn_gguf_find_key(const tnn_gguf *g, const char *key); /* index 
 /* i in [0, n_kv); for i out of range: empty string, TNN_GGUF_VALUE_TYPE_COUNT, 0. */
 TNN_API tnn_gguf_str tnn_gguf_key(const tnn_gguf *g, int64_t i);
 TNN_API tnn_gguf_value_type tnn_gguf_kv_type(const tnn_gguf *g, int64_t i);
-TNN_API tnn_gguf_value_type tnn_gguf_array_type(const tnn_gguf *g, int64_t i);   /* element type of an array */
-TNN_API uint64_t tnn_gguf_array_count(const tnn_gguf *g, int64_t i);             /* 0 unless an array */
+TNN_API tnn_gguf_value_type tnn_gguf_array_type(const tnn_gguf *g, int64_t i); /* element type of an array */
+TNN_API uint64_t tnn_gguf_array_count(const tnn_gguf *g, int64_t i);           /* 0 unless an array */
 /* Element e of a string array, or the string itself for a string key with e = 0; empty if there is none. */
 TNN_API tnn_gguf_str tnn_gguf_array_str(const tnn_gguf *g, int64_t i, uint64_t e);
 /* Element e of a numeric or bool array (or the scalar with e = 0). False if it is no number or does not fit. */
@@ -106,18 +107,18 @@ TNN_API tnn_status tnn_gguf_get_str(const tnn_gguf *g, const char *key, tnn_gguf
 /* --- tensors --- */
 
 typedef struct tnn_gguf_tensor {
-    tnn_gguf_str name; /* at most TNN_GGUF_MAX_NAME bytes; terminated by a NUL that is not counted */
-    int32_t type;      /* a known id, perhaps not a usable one */
-    int n_dims;        /* 0..4 as stored */
+    tnn_gguf_str name;             /* at most TNN_GGUF_MAX_NAME bytes; terminated by a NUL that is not counted */
+    int32_t type;                  /* a known id, perhaps not a usable one */
+    int n_dims;                    /* 0..4 as stored */
     int64_t ne[TNN_GGUF_MAX_DIMS]; /* ne[0] contiguous; 1 beyond n_dims */
-    const void *data;  /* first byte, inside the mapping (or the private copy); NULL when n_bytes is 0 */
+    const void *data;              /* first byte, inside the mapping (or the private copy); NULL when n_bytes is 0 */
     size_t n_bytes;
     int shard;
     uint64_t file_offset; /* of data in its shard */
 } tnn_gguf_tensor;
 
 TNN_API int64_t tnn_gguf_n_tensors(const tnn_gguf *g);
-TNN_API int64_t tnn_gguf_find_tensor(const tnn_gguf *g, const char *name); /* index or -1; O(1) */
+TNN_API int64_t tnn_gguf_find_tensor(const tnn_gguf *g, const char *name);       /* index or -1; O(1) */
 TNN_API const tnn_gguf_tensor *tnn_gguf_tensor_at(const tnn_gguf *g, int64_t i); /* NULL out of range */
 
 /* --- writing --- */
@@ -139,13 +140,15 @@ TNN_API tnn_status tnn_gguf_set_f32(tnn_gguf_writer *w, const char *key, float v
 TNN_API tnn_status tnn_gguf_set_bool(tnn_gguf_writer *w, const char *key, bool value);
 TNN_API tnn_status tnn_gguf_set_str(tnn_gguf_writer *w, const char *key, const char *value, size_t size);
 /* Array of scalars: type is a scalar value type, data holds n packed elements in host order. */
-TNN_API tnn_status tnn_gguf_set_array(tnn_gguf_writer *w, const char *key, tnn_gguf_value_type type, const void *data, uint64_t n);
+TNN_API tnn_status tnn_gguf_set_array(tnn_gguf_writer *w, const char *key, tnn_gguf_value_type type, const void *data,
+                                      uint64_t n);
 TNN_API tnn_status tnn_gguf_set_str_array(tnn_gguf_writer *w, const char *key, const tnn_gguf_str *strings, uint64_t n);
 /* Copies every key of g, except those whose name starts with one of the n prefixes. */
 TNN_API tnn_status tnn_gguf_copy_kv(tnn_gguf_writer *w, const tnn_gguf *g, const char *const *skip_prefixes, int n);
 
 /* Declares the next tensor; ne beyond n_dims is ignored. Order of declaration is order in the file. */
-TNN_API tnn_status tnn_gguf_add_tensor(tnn_gguf_writer *w, const char *name, tnn_type type, int n_dims, const int64_t *ne);
+TNN_API tnn_status tnn_gguf_add_tensor(tnn_gguf_writer *w, const char *name, tnn_type type, int n_dims,
+                                       const int64_t *ne);
 
 /*
  * Creates PATH (atomically: a temporary file until finish) and writes the header. After that, each declared tensor's

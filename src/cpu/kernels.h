@@ -1,0 +1,159 @@
+/*
+ * The kernel table: one entry per kernel signature, filled with portable C and then overwritten level by level by
+ * what the processor has. A table belongs to a session; nothing here is global. Kernels get raw pointers and sizes,
+ * never tensors; src/cpu/exec cuts the work into tasks and calls them.
+ *
+ * Contract of every kernel: no allocation, no errors, any alignment of weights (they may lie in a mapped file), scratch
+ * aligned to 64 bytes; the result depends on the arguments alone, never on the thread or on how the rows and columns
+ * were cut into tasks (each output element is computed in one fixed order along K).
+ */
+#ifndef TNN_CPU_KERNELS_H
+#define TNN_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tinynn/types.h>
+
+/* --- activations in int8 ------------------------------------------------------------------------------------------ */
+
+/*
+ * A matrix of activations, n_in per row, quantised in groups of 32 along the row: x ~ d * q, d = max|x| / 127,
+ * q rounded to nearest (half away from zero, as Q8_0). Row t starts at q + t*n_in, d + t*(n_in/32), s + t*(n_in/32),
+ * sum16 + t*(n_in/16). n_in is a multiple of 32.
+ */
+typedef struct tnn__act_q8 {
+    int8_t *q;
+    float *d;       /* scale per 32 */
+    float *s;       /* d * sum of q, per 32 */
+    int16_t *sum16; /* sum of q, per 16 */
+} tnn__act_q8;
+
+/* One row: n floats (a multiple of 32) into the four places. */
+typedef void tnn__quantize_act_fn(const float *x, int64_t n, int8_t *q, float *d, float *s, int16_t *sum16);
+
+/* --- matrix product ----------------------------------------------------------------------------------------------- */
+
+/*
+ * y[t][i] = sum_k w[i][k] * x[t][k] (+ bias[i]) for the rows i in [row0, row1) of W and all n_cols activations t.
+ * W: n_out rows of row_bytes each, of the type the kernel is for. x: F32 rows for the float kernels, act for the int8
+ * ones. y row t starts at y + t * y_stride (floats). bias may be NULL.
+ */
+typedef struct tnn__gemm_args {
+    const void *w;
+    size_t row_bytes;
+    int64_t n_in;
+    int64_t n_out;
+    int64_t n_cols;
+    const float *x;
+    int64_t x_stride;
+    tnn__act_q8 act;
+    const float *bias;
+    float *y;
+    int64_t y_stride;
+} tnn__gemm_args;
+
+typedef void tnn__gemm_fn(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch);
+
+typedef struct tnn__gemm_kernel {
+    tnn__gemm_fn *run;     /* NULL: the type cannot be multiplied at this level */
+    bool int8_activations; /* reads act instead of x */
+    int32_t row_align;     /* task borders (row0, row1 except the last) are multiples of this; a power of two <= 64 */
+    /* Scratch bytes one worker needs for a task of `rows` rows. */
+    size_t (*scratch_bytes)(int64_t n_in, int64_t n_cols, int64_t rows);
+} tnn__gemm_kernel;
+
+/* --- attention ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * out[t][h] = softmax(scale * q[t][h] . K[h/g] + mask) V[h/g] over the keys j in [lo[t], hi[t]).
+ * q, out: [d, n_head, T] F32. K and V: element (pos j, kv head c) is a row of d (d_v) elements of kv_type at
+ * k + j*k_pos_bytes + c*k_head_bytes (v likewise). mask, if not NULL, is F32 [n_kv, T] added to the scores.
+ * lse, if not NULL, is [n_head, T]: log-sum-exp of the scaled scores (needed to differentiate).
+ * A row with an empty range gives zeros.
+ */
+typedef struct tnn__attn_args {
+    const float *q;
+    const void *k;
+    const void *v;
+    tnn_type kv_type; /* F32, F16, BF16 or Q8_0 */
+    size_t k_pos_bytes, k_head_bytes, v_pos_bytes, v_head_bytes;
+    int64_t d, d_v, n_head, n_kv_head, n_rows;
+    float scale;
+    const int32_t *lo; /* [T] */
+    const int32_t *hi; /* [T] */
+    const float *mask;
+    int64_t mask_stride;
+    float *out;
+    float *lse;
+} tnn__attn_args;
+
+/* Keys are visited in blocks of this many, counted from position 0, with an online softmax across blocks. */
+#define TNN__ATTN_BLOCK 64
+
+/* All keys for kv head c and the rows [t0, t1), every query head of the group. */
+typedef void tnn__attn_fn(const tnn__attn_args *a, int64_t c, int64_t t0, int64_t t1, void *scratch);
+/*
+ * The keys [j0, j1) only (borders are multiples of TNN__ATTN_BLOCK), one row t: per query head of the group, in order,
+ * d_v floats of the unnormalised weighted sum, then the running maximum, then the sum of exponentials: (d_v + 2) floats
+ * each.
+ */
+typedef void tnn__attn_part_fn(const tnn__attn_args *a, int64_t c, int64_t t, int64_t j0, int64_t j1, float *part,
+                               void *scratch);
+/* Joins n_parts such parts (part i at parts + i * part_stride floats) in order into out (and lse) of row t, kv head c.
+ */
+typedef void tnn__attn_join_fn(const tnn__attn_args *a, int64_t c, int64_t t, const float *parts, int64_t n_parts,
+                               int64_t part_stride);
+
+/* --- rows --------------------------------------------------------------------------------------------------------- */
+
+/* y = x / sqrt(mean(x^2) + eps) * gamma; y may be x. Returns nothing; inv_rms (may be NULL) gets the factor. */
+typedef void tnn__rms_norm_fn(const float *x, const float *gamma, float *y, int64_t n, float eps, float *inv_rms);
+/* y = silu(gate) * up, silu(z) = z / (1 + e^-z) */
+typedef void tnn__swiglu_fn(const float *gate, const float *up, float *y, int64_t n);
+typedef void tnn__add_fn(const float *a, const float *b, float *y, int64_t n);
+/*
+ * Rotates one head of d floats; cs holds n_rot/2 pairs (cos, sin). interleaved: pairs (2i, 2i+1); else (i, i +
+ * n_rot/2). inverse rotates back (the gradient). Elements from n_rot on are copied. y may be x.
+ */
+typedef void tnn__rope_fn(const float *x, const float *cs, float *y, int64_t d, int64_t n_rot, bool interleaved,
+                          bool inverse);
+/* n elements (a multiple of the block size) between F32 and a storage type. */
+typedef void tnn__to_f32_fn(const void *src, float *dst, int64_t n);
+typedef void tnn__from_f32_fn(const float *src, void *dst, int64_t n);
+
+/* --- the table ---------------------------------------------------------------------------------------------------- */
+
+typedef struct tnn__kernels {
+    tnn__quantize_act_fn *quantize_act;
+    tnn__gemm_kernel gemm[TNN_TYPE_COUNT];
+    tnn__attn_fn *attn;
+    tnn__attn_part_fn *attn_part;
+    tnn__attn_join_fn *attn_join;
+    /* scratch bytes one worker needs for attn over up to `rows` rows and for attn_part */
+    size_t (*attn_scratch_bytes)(const tnn__attn_args *a, int64_t rows);
+    int64_t attn_rows; /* rows per attn task */
+    tnn__rms_norm_fn *rms_norm;
+    tnn__swiglu_fn *swiglu;
+    tnn__add_fn *add;
+    tnn__rope_fn *rope;
+    tnn__to_f32_fn *to_f32[TNN_TYPE_COUNT];     /* every usable type */
+    tnn__from_f32_fn *from_f32[TNN_TYPE_COUNT]; /* F32, F16, BF16, Q8_0: what a KV cache may hold */
+} tnn__kernels;
+
+/* Each fills in what it has; called in this order as far as the processor and the session's limit allow. */
+void tnn__kernels_init_portable(tnn__kernels *k);
+#if defined(__x86_64__)
+void tnn__kernels_init_avx2(tnn__kernels *k);       /* AVX2 + FMA + F16C */
+void tnn__kernels_init_avxvnni(tnn__kernels *k);    /* + AVX-VNNI */
+void tnn__kernels_init_avx512(tnn__kernels *k);     /* + AVX-512 F BW VL DQ */
+void tnn__kernels_init_avx512vnni(tnn__kernels *k); /* + AVX-512 VNNI */
+void tnn__kernels_init_avx512bf16(tnn__kernels *k); /* + AVX-512 BF16 */
+#elif defined(__aarch64__)
+void tnn__kernels_init_neon(tnn__kernels *k);
+void tnn__kernels_init_dotprod(tnn__kernels *k);
+void tnn__kernels_init_i8mm(tnn__kernels *k);
+#endif
+
+#endif
