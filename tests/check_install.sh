@@ -1,0 +1,42 @@
+#!/bin/sh
+# Uses an installed tinynn as a stranger would: a program built with CMake, and one with pkg-config.
+#
+#   tests/check_install.sh PREFIX WORK_FOLDER
+set -eu
+prefix=$(realpath "$1")
+mkdir -p "$2"
+work=$(realpath "$2")
+
+cat >"$work/main.c" <<'C'
+#include <stdio.h>
+#include <tinynn/tnn.h>
+
+int main(void) {
+    puts(tnn_status_text(TNN_OK));
+    return 0;
+}
+C
+cat >"$work/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(stranger LANGUAGES C)
+find_package(tinynn 0.1 REQUIRED)
+add_executable(shared main.c)
+target_link_libraries(shared PRIVATE tinynn::tnn)
+add_executable(static main.c)
+target_link_libraries(static PRIVATE tinynn::tnn_static)
+CMAKE
+
+cmake -S "$work" -B "$work/build" -G Ninja --log-level=WARNING -DCMAKE_PREFIX_PATH="$prefix"
+cmake --build "$work/build" >/dev/null
+[ "$("$work/build/shared")" = ok ]
+[ "$("$work/build/static")" = ok ]
+
+pc=$(find "$prefix" -name tinynn.pc)
+export PKG_CONFIG_PATH="$(dirname "$pc")"
+library=$(pkg-config --variable=libdir tinynn)
+cc "$work/main.c" $(pkg-config --cflags --libs tinynn) -o "$work/by_pkg_config"
+[ "$(LD_LIBRARY_PATH=$library "$work/by_pkg_config")" = ok ]
+
+"$prefix/bin/tnn" --version >/dev/null
+[ -e "$prefix/share/man/man1/tnn.1" ]
+echo "installed files serve CMake and pkg-config users"

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Runs one case over the built command, in an empty folder of its own that goes when the case ends.
+#
+#   tests/cli/run.sh TNN CASE.sh
+#
+# A case is a POSIX shell script. It is run with -eu, finds the helpers of tests/support/cli.sh, and has $TNN (the
+# command), $TESTS (the folder tests/), $SHARED (texts and vocabularies; may not exist). Exit code 77 is a skip.
+set -eu
+TNN=$(realpath "$1")
+CASE=$(realpath "$2")
+TESTS=$(realpath "$(dirname "$0")/..")
+SHARED=${TNN_SHARED:-$TESTS/../../shared}
+export TNN TESTS SHARED
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+# What a user has set must not change a result.
+unset TNN_SHARED HF_HOME HF_HUB_CACHE OLLAMA_MODELS LLAMA_CACHE XDG_CACHE_HOME
+HOME=$work/home LC_ALL=C.UTF-8
+export HOME LC_ALL
+mkdir home
+
+. "$TESTS/support/cli.sh"
+. "$CASE"
