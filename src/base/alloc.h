@@ -18,7 +18,7 @@ static inline const tnn_allocator *tnn__allocator_or_default(const tnn_allocator
 /* Cache-line alignment, enough for every vector type. */
 #define TNN__ALIGN 64
 
-void *tnn__alloc(const tnn_allocator *a, size_t size, size_t align);  /* NULL on failure; size 0 gives a valid pointer */
+void *tnn__alloc(const tnn_allocator *a, size_t size, size_t align); /* NULL on failure; size 0 gives a valid pointer */
 void *tnn__calloc(const tnn_allocator *a, size_t size, size_t align); /* zeroed */
 void tnn__free(const tnn_allocator *a, void *p, size_t size, size_t align);
 /* count * size, zeroed, default alignment; NULL also when the product overflows. Free with tnn__free_array. */

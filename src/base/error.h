@@ -13,7 +13,8 @@
 #define TNN__PRINTF(fmt, args)
 #endif
 
-/* Writes code and text into err (which may be NULL) and returns the code, so that callers can `return tnn__fail(...)`. */
+/* Writes code and text into err (which may be NULL) and returns the code, so that callers can `return tnn__fail(...)`.
+ */
 tnn_status tnn__fail(tnn_error *err, tnn_status status, const char *fmt, ...) TNN__PRINTF(3, 4);
 tnn_status tnn__vfail(tnn_error *err, tnn_status status, const char *fmt, va_list args) TNN__PRINTF(3, 0);
 

@@ -1,4 +1,5 @@
-/* 16-bit floats: IEEE half and bfloat16, exact to F32 and rounded to nearest even from it. Portable; kernels have their own. */
+/* 16-bit floats: IEEE half and bfloat16, exact to F32 and rounded to nearest even from it. Portable; kernels have their
+ * own. */
 #ifndef TNN_BASE_HALF_H
 #define TNN_BASE_HALF_H
 
