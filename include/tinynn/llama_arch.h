@@ -1,0 +1,115 @@
+/*
+ * The llama-family architecture in sequence mode: rows(token_embed, ids) -> [lens] -> blocks -> RMSNorm -> logits.
+ * The arch owns its global handles (token embedding, final norm, output, lens) and a stack of blocks with a kind per
+ * layer; tensors themselves live in a store. One forward serves training, evaluation, prefill and decoding.
+ */
+#ifndef TINYNN_LLAMA_ARCH_H
+#define TINYNN_LLAMA_ARCH_H
+
+#include <tinynn/gguf.h>
+#include <tinynn/ops.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What mixes tokens and what follows it, per layer. */
+typedef enum tnn_mixer_kind { TNN_MIXER_ATTENTION = 0, TNN_MIXER_GDN = 1 } tnn_mixer_kind;
+typedef enum tnn_ffn_kind { TNN_FFN_SWIGLU = 0 } tnn_ffn_kind;
+
+typedef struct tnn_layer_spec {
+    tnn_mixer_kind mixer;
+    tnn_ffn_kind ffn;
+} tnn_layer_spec;
+
+/* Hyperparameters, from GGUF metadata or from flags. */
+typedef struct tnn_llama_hparams {
+    char arch[32]; /* "llama", "qwen2", "qwen3", "smollm3" */
+    int64_t n_vocab;
+    int64_t n_ctx_train;
+    int64_t d_model; /* E */
+    int64_t n_layers;
+    int64_t n_heads;    /* H */
+    int64_t n_kv_heads; /* K */
+    int64_t d_head;     /* D; n_heads * d_head need not equal d_model */
+    int64_t d_ff;       /* F */
+    float rms_eps;
+    float attn_scale;      /* 1/sqrt(D) unless the file says otherwise */
+    bool qkv_bias;         /* biases are required (qwen2); otherwise used where present */
+    bool qk_norm;          /* RMSNorm over each head of q and k before RoPE (qwen3) */
+    int32_t nope_interval; /* n > 0: every nth layer has no RoPE (smollm3: 4) */
+    bool tied;             /* no output.weight: logits use token_embd.weight */
+    tnn_rope_config rope;
+} tnn_llama_hparams;
+
+/*
+ * Reads and checks hyperparameters: every required key present, every value in range, head counts that divide, an
+ * architecture that is known (E_UNSUPPORTED names it and those that are).
+ */
+TNN_API tnn_status tnn_llama_hparams_from_gguf(tnn_llama_hparams *out, const tnn_gguf *g, tnn_error *err);
+
+typedef struct tnn_llama_arch tnn_llama_arch;
+
+/* A new arch holds null handles, one attention layer, no lens. Freed with tnn_llama_arch_free (the tensors are the
+ * store's). */
+TNN_API tnn_status tnn_llama_arch_new(tnn_llama_arch **out, tnn_session *s, const tnn_llama_hparams *hparams,
+                                      tnn_error *err);
+TNN_API void tnn_llama_arch_free(tnn_llama_arch *a); /* NULL is allowed */
+TNN_API const tnn_llama_hparams *tnn_llama_arch_hparams(const tnn_llama_arch *a);
+
+/* Resets the stack to n_layers attention layers without weights. E_RANGE unless 1 <= n_layers <= 4096; E_STATE after
+ * weights. */
+TNN_API tnn_status tnn_llama_arch_seed_blocks(tnn_llama_arch *a, int64_t n_layers, tnn_error *err);
+/* Marks one layer as Gated DeltaNet. After seeding, before weights are bound (E_STATE); idx in range (E_RANGE). */
+TNN_API tnn_status tnn_llama_arch_set_gdn_layer(tnn_llama_arch *a, int64_t idx, tnn_error *err);
+TNN_API int64_t tnn_llama_arch_n_layers(const tnn_llama_arch *a);
+TNN_API tnn_layer_spec tnn_llama_arch_layer_spec(const tnn_llama_arch *a, int64_t idx);
+
+/*
+ * Binds token_embd, output_norm and, when present, output (and rope_freqs) from a GGUF: borrowed at their stored type,
+ * zero bytes copied; every shape checked against the hyperparameters. g must outlive the store.
+ */
+TNN_API tnn_status tnn_llama_arch_load_globals_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
+                                                              tnn_error *err);
+/* The same for the tensors of every block of the stack. */
+TNN_API tnn_status tnn_llama_arch_load_blocks_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
+                                                             tnn_error *err);
+
+/*
+ * One forward. ids I32 [T]; positions I32 [T]. Keys and values come from caches when caches is set (one pair per
+ * layer), otherwise from this batch, rows seeing back to starts[t]. Which logit rows are wanted: none, all, or the rows
+ * listed in logit_rows.
+ */
+typedef enum tnn_logits_mode { TNN_LOGITS_NONE, TNN_LOGITS_ALL, TNN_LOGITS_ROWS } tnn_logits_mode;
+
+typedef struct tnn_kv_pair {
+    tnn_tensor *k; /* [D, capacity, K, slots] */
+    tnn_tensor *v;
+} tnn_kv_pair;
+
+typedef struct tnn_forward_args {
+    tnn_tensor *ids;
+    tnn_tensor *positions;
+    tnn_tensor *slots;         /* NULL: slot 0 */
+    tnn_tensor *starts;        /* NULL: 0; without caches */
+    tnn_tensor *mask;          /* NULL: causal alone */
+    const tnn_kv_pair *caches; /* n_layers pairs, or NULL */
+    tnn_logits_mode logits;
+    tnn_tensor *logit_rows; /* I32 [n]; TNN_LOGITS_ROWS only */
+    const char *taps; /* comma-separated globs over tap names (blk.*.resid_post); matched tensors become outputs */
+} tnn_forward_args;
+
+typedef struct tnn_llama_arch_forward_out {
+    tnn_tensor *x_embed; /* [E, T] (donor width before a lens) */
+    tnn_tensor *x_final; /* [E, T] or [E, n rows]: after the final norm */
+    tnn_tensor *logits;  /* [V, T], [V, n rows] or NULL */
+} tnn_llama_arch_forward_out;
+
+/* Errors latch in g (unknown layer kind: names kind and layer). */
+TNN_API tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a, tnn_graph *g,
+                                                                const tnn_forward_args *args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

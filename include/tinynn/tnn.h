@@ -1,0 +1,20 @@
+/* Everything public. */
+#ifndef TINYNN_TNN_H
+#define TINYNN_TNN_H
+
+#include <tinynn/allocator.h>
+#include <tinynn/chat.h>
+#include <tinynn/gguf.h>
+#include <tinynn/isa.h>
+#include <tinynn/llama_arch.h>
+#include <tinynn/model.h>
+#include <tinynn/ops.h>
+#include <tinynn/sampler.h>
+#include <tinynn/seq.h>
+#include <tinynn/session.h>
+#include <tinynn/status.h>
+#include <tinynn/tensor.h>
+#include <tinynn/tokenizer.h>
+#include <tinynn/types.h>
+
+#endif
