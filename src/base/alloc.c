@@ -1,20 +1,38 @@
-/* The default allocator and the calls that reach whichever one is in force. */
+/*
+ * The default allocator and the calls that reach whichever one is in force. Large blocks come straight from the system,
+ * zeroed and without a page touched, so that a big cache costs what is used of it.
+ */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, which POSIX 2008 does not name */
 #include "base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define MAP_THRESHOLD ((size_t)1 << 20)
+#define PAGE_ALIGN    4096 /* the least any supported system promises */
+
+static bool from_system(size_t size, size_t align) {
+    return size >= MAP_THRESHOLD && align <= PAGE_ALIGN;
+}
 
 static void *libc_alloc(void *ctx, size_t size, size_t align) {
     (void)ctx;
+    if (from_system(size, align)) {
+        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return p == MAP_FAILED ? NULL : p;
+    }
     void *p = NULL;
     return posix_memalign(&p, align, size) == 0 ? p : NULL;
 }
 
 static void libc_free(void *ctx, void *p, size_t size, size_t align) {
     (void)ctx;
-    (void)size;
-    (void)align;
-    free(p);
+    if (from_system(size, align)) {
+        munmap(p, size);
+    } else {
+        free(p);
+    }
 }
 
 const tnn_allocator tnn__libc_allocator = {NULL, libc_alloc, libc_free};
@@ -34,8 +52,10 @@ void *tnn__alloc(const tnn_allocator *a, size_t size, size_t align) {
 }
 
 void *tnn__calloc(const tnn_allocator *a, size_t size, size_t align) {
+    a = tnn__allocator_or_default(a);
     void *p = tnn__alloc(a, size, align);
-    if (p) memset(p, 0, size);
+    bool zeroed = a->alloc == libc_alloc && from_system(promised_size(size), promised_align(align));
+    if (p && !zeroed) memset(p, 0, size);
     return p;
 }
 
