@@ -1,0 +1,64 @@
+/* The reference kernels in single precision, and the conversions: the float half of the portable table. */
+#include "cpu/ref/attention.inc.h"
+#include "cpu/ref/gemm.inc.h"
+#include "cpu/ref/init.h"
+#include "cpu/ref/rows.inc.h"
+
+static size_t gemm_scratch_bytes(int64_t n_in, int64_t n_cols, int64_t rows) {
+    (void)n_cols, (void)rows;
+    return (size_t)n_in * sizeof(float);
+}
+
+static size_t attn_rows_scratch_bytes(const tnn__attn_args *a, int64_t rows) {
+    (void)rows;
+    return attn_scratch_bytes(a);
+}
+
+/* One product per weight type, one conversion per stored type: the table's entries do not take the type. */
+#define GEMM_TYPES(X) X(F32) X(F16) X(BF16)
+#define X(type)                                                                                                        \
+    static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
+        gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
+    }
+GEMM_TYPES(X)
+#undef X
+
+#define TO_F32_TYPES(X)                                                                                                \
+    X(F32)                                                                                                             \
+    X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) \
+        X(MXFP4)
+#define X(type)                                                                                                        \
+    static void to_f32_##type(const void *src, float *dst, int64_t n) {                                                \
+        (void)tnn_dequantize_row(TNN_TYPE_##type, src, dst, n);                                                        \
+    }
+TO_F32_TYPES(X)
+#undef X
+
+#define FROM_F32_TYPES(X) X(F32) X(F16) X(BF16) X(Q8_0)
+#define X(type)                                                                                                        \
+    static void from_f32_##type(const float *src, void *dst, int64_t n) {                                              \
+        (void)tnn_quantize_row(TNN_TYPE_##type, src, dst, n, NULL);                                                    \
+    }
+FROM_F32_TYPES(X)
+#undef X
+
+void tnn__kernels_init_float_portable(tnn__kernels *k) {
+#define X(type) k->gemm[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, gemm_scratch_bytes};
+    GEMM_TYPES(X)
+#undef X
+    k->attn = attn;
+    k->attn_part = attn_part;
+    k->attn_join = attn_join;
+    k->attn_scratch_bytes = attn_rows_scratch_bytes;
+    k->attn_rows = 16;
+    k->rms_norm = rms_norm;
+    k->swiglu = swiglu;
+    k->add = add;
+    k->rope = rope;
+#define X(type) k->to_f32[TNN_TYPE_##type] = to_f32_##type;
+    TO_F32_TYPES(X)
+#undef X
+#define X(type) k->from_f32[TNN_TYPE_##type] = from_f32_##type;
+    FROM_F32_TYPES(X)
+#undef X
+}

@@ -1,0 +1,52 @@
+/* Double precision kernels, for gradient checks: the arguments of kernels.h with F64 activations. */
+#ifndef TNN_CPU_REF_F64_H
+#define TNN_CPU_REF_F64_H
+
+#include "cpu/kernels.h"
+
+/* As tnn__gemm_args. */
+typedef struct tnn__gemm_args_f64 {
+    const void *w;
+    size_t row_bytes;
+    int64_t n_in;
+    int64_t n_out;
+    int64_t n_cols;
+    const double *x;
+    int64_t x_stride;
+    const double *bias;
+    double *y;
+    int64_t y_stride;
+} tnn__gemm_args_f64;
+
+/* As tnn__attn_args; kv_type may also be F64. */
+typedef struct tnn__attn_args_f64 {
+    const double *q;
+    const void *k;
+    const void *v;
+    tnn_type kv_type;
+    size_t k_pos_bytes, k_head_bytes, v_pos_bytes, v_head_bytes;
+    int64_t d, d_v, n_head, n_kv_head, n_rows;
+    double scale;
+    const int32_t *lo;
+    const int32_t *hi;
+    const double *mask;
+    int64_t mask_stride;
+    double *out;
+    double *lse;
+} tnn__attn_args_f64;
+
+typedef struct tnn__kernels_f64 {
+    /* Weights of `type`: F64 or any usable type. Scratch: n_in doubles. */
+    void (*gemm)(tnn_type type, const tnn__gemm_args_f64 *a, int64_t row0, int64_t row1, void *scratch);
+    void (*attn)(const tnn__attn_args_f64 *a, int64_t c, int64_t t0, int64_t t1, void *scratch);
+    size_t (*attn_scratch_bytes)(const tnn__attn_args_f64 *a);
+    void (*rms_norm)(const double *x, const double *gamma, double *y, int64_t n, double eps, double *inv_rms);
+    void (*swiglu)(const double *gate, const double *up, double *y, int64_t n);
+    void (*add)(const double *a, const double *b, double *y, int64_t n);
+    void (*rope)(const double *x, const double *cs, double *y, int64_t d, int64_t n_rot, bool interleaved,
+                 bool inverse);
+} tnn__kernels_f64;
+
+void tnn__kernels_init_f64(tnn__kernels_f64 *k);
+
+#endif

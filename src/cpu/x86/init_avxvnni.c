@@ -1,0 +1,6 @@
+/* The AVXVNNI part of the table. Pointers only: nothing here needs the level it is compiled for. */
+#include "cpu/kernels.h"
+
+void tnn__kernels_init_avxvnni(tnn__kernels *k) {
+    (void)k;
+}
