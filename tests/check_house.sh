@@ -25,4 +25,10 @@ if grep -rnE '\b(TODO|FIXME|XXX|HACK)\b' src include cmd tests bench examples to
     echo "finish it, or say it in an issue" >&2
     status=1
 fi
+for header in include/tinynn/*.h; do
+    [ "$header" = include/tinynn/tnn.h ] || grep -qF "<tinynn/${header##*/}>" include/tinynn/tnn.h || {
+        echo "include/tinynn/tnn.h does not include $header" >&2
+        status=1
+    }
+done
 exit $status
