@@ -41,6 +41,9 @@ typedef enum tnn_gguf_value_type {
     TNN_GGUF_VALUE_TYPE_COUNT = 13
 } tnn_gguf_value_type;
 
+/* "u32", "string", ...; "unknown" for what is no value type. Never NULL. Any thread. */
+TNN_API const char *tnn_gguf_value_type_name(tnn_gguf_value_type type);
+
 /* Not NUL-terminated; may contain any byte. */
 typedef struct tnn_gguf_str {
     const char *data;
@@ -66,8 +69,8 @@ TNN_API tnn_status tnn_gguf_open(tnn_gguf **out, const char *path, const tnn_ggu
                                  tnn_error *err);
 
 /*
- * The same over bytes in memory (one unsplit file). The memory must stay unchanged until tnn_gguf_close; its header is
- * copied, tensor data is borrowed.
+ * The same over bytes in memory (one unsplit file; a shard is E_UNSUPPORTED). The memory must stay unchanged until
+ * tnn_gguf_close; its header is copied, tensor data is borrowed, so align it as the tensors' types need (64 is enough).
  */
 TNN_API tnn_status tnn_gguf_open_memory(tnn_gguf **out, const void *data, size_t size,
                                         const tnn_gguf_open_options *options, tnn_error *err);
@@ -143,7 +146,10 @@ TNN_API tnn_status tnn_gguf_set_str(tnn_gguf_writer *w, const char *key, const c
 TNN_API tnn_status tnn_gguf_set_array(tnn_gguf_writer *w, const char *key, tnn_gguf_value_type type, const void *data,
                                       uint64_t n);
 TNN_API tnn_status tnn_gguf_set_str_array(tnn_gguf_writer *w, const char *key, const tnn_gguf_str *strings, uint64_t n);
-/* Copies every key of g, except those whose name starts with one of the n prefixes. */
+/*
+ * Copies every key of g, except those whose name starts with one of the n prefixes, and except split.*, which say how g
+ * was cut up and not what it holds.
+ */
 TNN_API tnn_status tnn_gguf_copy_kv(tnn_gguf_writer *w, const tnn_gguf *g, const char *const *skip_prefixes, int n);
 
 /* Declares the next tensor; ne beyond n_dims is ignored. Order of declaration is order in the file. */
