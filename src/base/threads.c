@@ -21,8 +21,13 @@
 #define cpu_relax() ((void)0)
 #endif
 
-/* Looks at a flag before giving up: roughly 20 to 50 microseconds where the CPU has a pause instruction. */
-#define SPIN_LIMIT  1000
+/*
+ * Looks at a flag before the processor is given away, about 25 ns each where the CPU has a pause instruction. A barrier
+ * gives it away early: with cores to spare a yield comes straight back, and without them the late worker needs it now.
+ */
+#define BARRIER_SPINS 100
+#define EPOCH_SPINS   1500
+
 #define MAX_THREADS 1024
 
 typedef struct team_worker {
@@ -51,8 +56,8 @@ struct tnn__team {
 };
 
 /* The bounded spin: returns as soon as the value differs from `old`, false when the budget is spent. */
-static bool spin_until_changed(atomic_uint *value, unsigned old) {
-    for (int i = 0; i < SPIN_LIMIT; i++) {
+static bool spin_until_changed(atomic_uint *value, unsigned old, int spins) {
+    for (int i = 0; i < spins; i++) {
         if (atomic_load_explicit(value, memory_order_acquire) != old) return true;
         cpu_relax();
     }
@@ -60,7 +65,7 @@ static bool spin_until_changed(atomic_uint *value, unsigned old) {
 }
 
 static unsigned wait_for_epoch(tnn__team *team, unsigned seen) {
-    if (!spin_until_changed(&team->epoch, seen)) {
+    if (!spin_until_changed(&team->epoch, seen, EPOCH_SPINS)) {
         pthread_mutex_lock(&team->mutex);
         /* Sequentially consistent on both sides: either the announcer sees this count, or the load sees its epoch. */
         atomic_fetch_add(&team->n_sleeping, 1);
@@ -187,7 +192,7 @@ void tnn__team_barrier(tnn__team *team) {
         atomic_store_explicit(&team->phase, phase + 1, memory_order_release);
         return;
     }
-    if (spin_until_changed(&team->phase, phase)) return;
+    if (spin_until_changed(&team->phase, phase, BARRIER_SPINS)) return;
     while (atomic_load_explicit(&team->phase, memory_order_acquire) == phase) {
         sched_yield();
     }
