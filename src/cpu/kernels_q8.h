@@ -10,4 +10,7 @@ void tnn__kernels_init_q8_avxvnni(tnn__kernels *k);
 void tnn__kernels_init_q8_avx512(tnn__kernels *k);
 void tnn__kernels_init_q8_avx512vnni(tnn__kernels *k);
 
+tnn__quantize_act_fn tnn__quantize_act_portable;
+tnn__quantize_act_fn tnn__quantize_act_avx2;
+
 #endif
