@@ -1,6 +1,7 @@
-/* The AVX2 part of the table. Pointers only: nothing here needs the level it is compiled for. */
+/* The AVX2 table. Pointers only: nothing here needs the level it is compiled for. */
 #include "cpu/kernels.h"
+#include "cpu/x86/init.h"
 
 void tnn__kernels_init_avx2(tnn__kernels *k) {
-    (void)k;
+    tnn__kernels_init_gemm_avx2(k);
 }
