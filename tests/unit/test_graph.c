@@ -1,0 +1,263 @@
+/*
+ * Graphs, plans and runs: values of small graphs against arithmetic done here in double, errors that latch, memory that
+ * is planned, and results that do not depend on threads.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <tinynn/ops.h>
+#include <tinynn/tensor.h>
+
+#include "base/rng.h"
+
+static tnn_session *open_session(int n_threads) {
+    tnn_session_options o = tnn_session_options_default();
+    o.n_threads = n_threads;
+    tnn_session *s;
+    tnn_error err;
+    if (tnn_session_new(&s, &o, &err)) fail_msg("%s", err.text);
+    return s;
+}
+
+static tnn_tensor *weight(tnn_store *st, const char *name, int64_t n0, int64_t n1, uint64_t seed) {
+    int64_t n = n0 * n1;
+    tnn_error err;
+    tnn_tensor *t = tnn_store_tensor(st, name, TNN_TYPE_F32, n1 > 1 ? 2 : 1, (const int64_t[]){n0, n1}, &err);
+    assert_non_null(t);
+    float *data = malloc((size_t)n * sizeof *data);
+    tnn__fill_normal(seed, 1, data, n, 0.0f, 0.3f);
+    assert_int_equal(tnn_tensor_write(t, 0, data, (size_t)n * sizeof *data, &err), TNN_OK);
+    free(data);
+    return t;
+}
+
+/* A block in miniature: rows, norm, linear with bias, swiglu, linear, residual. */
+typedef struct net {
+    tnn_store *store;
+    tnn_graph *graph;
+    tnn_tensor *ids, *out;
+} net;
+
+enum { N = 64, F = 96, V = 11 };
+
+static net make_net(tnn_session *s, int64_t n_rows) {
+    net n;
+    tnn_error err;
+    assert_int_equal(tnn_store_new(&n.store, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_new(&n.graph, s, &err), TNN_OK);
+    tnn_tensor *embed = weight(n.store, "embed", N, V, 1), *gamma = weight(n.store, "gamma", N, 1, 2);
+    tnn_tensor *gate_w = weight(n.store, "gate", N, F, 3), *up_w = weight(n.store, "up", N, F, 4);
+    tnn_tensor *down_w = weight(n.store, "down", F, N, 5), *bias = weight(n.store, "bias", F, 1, 6);
+    tnn_graph *g = n.graph;
+    n.ids = tnn_input(g, "ids", TNN_TYPE_I32, 1, &n_rows);
+    tnn_tensor *x = tnn_rows(g, embed, n.ids);
+    tnn_tensor *h = tnn_rms_norm(g, x, gamma, 1e-5f);
+    tnn_tensor *a = tnn_swiglu(g, tnn_linear(g, gate_w, h, bias), tnn_linear(g, up_w, h, NULL));
+    n.out = tnn_output(g, tnn_add(g, x, tnn_linear(g, down_w, a, NULL)), "out");
+    assert_int_equal(tnn_graph_status(g, &err), TNN_OK);
+    return n;
+}
+
+static void free_net(net *n) {
+    tnn_graph_free(n->graph);
+    tnn_store_free(n->store);
+}
+
+static void read_weight(const net *n, const char *name, float *to) {
+    tnn_tensor *t = tnn_store_find(n->store, name);
+    assert_int_equal(tnn_tensor_read(t, 0, to, tnn_tensor_bytes(t), NULL), TNN_OK);
+}
+
+static void expected_row(const net *n, int32_t id, double y[N]) {
+    static float embed[V * N], gamma[N], gate[F * N], up[F * N], down[N * F], bias[F];
+    read_weight(n, "embed", embed);
+    read_weight(n, "gamma", gamma);
+    read_weight(n, "gate", gate);
+    read_weight(n, "up", up);
+    read_weight(n, "down", down);
+    read_weight(n, "bias", bias);
+    const float *x = embed + id * N;
+    double square = 0, h[N], a[F];
+    for (int i = 0; i < N; i++) {
+        square += (double)x[i] * x[i];
+    }
+    for (int i = 0; i < N; i++) {
+        h[i] = x[i] / sqrt(square / N + 1e-5) * gamma[i];
+    }
+    for (int f = 0; f < F; f++) {
+        double z = bias[f], u = 0;
+        for (int i = 0; i < N; i++) {
+            z += gate[f * N + i] * h[i];
+            u += up[f * N + i] * h[i];
+        }
+        a[f] = z / (1 + exp(-z)) * u;
+    }
+    for (int i = 0; i < N; i++) {
+        y[i] = x[i];
+        for (int f = 0; f < F; f++) {
+            y[i] += down[i * F + f] * a[f];
+        }
+    }
+}
+
+static void run_net(const net *n, tnn_plan *p, const int32_t *ids, int64_t n_rows) {
+    tnn_error err;
+    if (tnn_plan_set(p, n->ids, ids, (size_t)n_rows * sizeof *ids, &err) || tnn_plan_run(p, &err))
+        fail_msg("%s", err.text);
+}
+
+static void test_values(void **state) {
+    (void)state;
+    static const int64_t row_counts[] = {1, 2, 7, 8, 9, 33, 100};
+    tnn_session *s = open_session(2);
+    for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
+        int64_t n_rows = row_counts[i];
+        net n = make_net(s, n_rows);
+        tnn_plan *p;
+        assert_int_equal(tnn_graph_plan(&p, n.graph, NULL), TNN_OK);
+        int32_t ids[100];
+        for (int64_t t = 0; t < n_rows; t++) {
+            ids[t] = (int32_t)((t * 7 + 3) % V);
+        }
+        run_net(&n, p, ids, n_rows);
+        const float *y = tnn_plan_data(p, n.out);
+        for (int64_t t = 0; t < n_rows; t++) {
+            double want[N];
+            expected_row(&n, ids[t], want);
+            for (int j = 0; j < N; j++) {
+                assert_true(fabs(y[t * N + j] - want[j]) < 2e-5);
+            }
+        }
+        tnn_plan_free(p);
+        free_net(&n);
+    }
+    tnn_session_free(s);
+}
+
+static void test_threads_agree(void **state) {
+    (void)state;
+    enum { T = 67 };
+    int32_t ids[T];
+    for (int t = 0; t < T; t++) {
+        ids[t] = t % V;
+    }
+    float *first = NULL;
+    for (int threads = 1; threads <= 4; threads++) {
+        tnn_session *s = open_session(threads);
+        net n = make_net(s, T);
+        tnn_plan *p;
+        assert_int_equal(tnn_graph_plan(&p, n.graph, NULL), TNN_OK);
+        for (int repeat = 0; repeat < 20; repeat++) {
+            run_net(&n, p, ids, T);
+            const float *y = tnn_plan_data(p, n.out);
+            if (!first) {
+                first = malloc(sizeof(float) * N * T);
+                memcpy(first, y, sizeof(float) * N * T);
+            }
+            assert_memory_equal(first, y, sizeof(float) * N * T);
+        }
+        tnn_plan_free(p);
+        free_net(&n);
+        tnn_session_free(s);
+    }
+    free(first);
+}
+
+static void test_bad_id_is_named(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    net n = make_net(s, 2);
+    tnn_plan *p;
+    tnn_error err;
+    assert_int_equal(tnn_graph_plan(&p, n.graph, &err), TNN_OK);
+    static const int32_t bad[] = {V, -1, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < 4; i++) {
+        int32_t ids[2] = {0, bad[i]};
+        assert_int_equal(tnn_plan_set(p, n.ids, ids, sizeof ids, &err), TNN_OK);
+        assert_int_equal(tnn_plan_run(p, &err), TNN_E_RANGE);
+        assert_non_null(strstr(err.text, "index 1"));
+    }
+    int32_t good[2] = {0, V - 1};
+    run_net(&n, p, good, 2);
+    assert_int_equal(tnn_plan_set(p, n.ids, good, 4, &err), TNN_E_ARG);
+    assert_null(tnn_plan_data(p, n.ids));
+    tnn_plan_free(p);
+    free_net(&n);
+    tnn_session_free(s);
+}
+
+static void test_errors_latch(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_graph *g;
+    tnn_error err;
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    tnn_tensor *w = weight(st, "blk.0.ffn_up.weight", 32, 8, 1);
+    tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 2, (const int64_t[]){16, 4});
+    tnn_tensor *y = tnn_linear(g, w, x, NULL);
+    assert_null(y);
+    assert_null(tnn_add(g, y, x));
+    assert_null(tnn_output(g, y, "y"));
+    assert_int_equal(tnn_graph_status(g, &err), TNN_E_SHAPE);
+    assert_non_null(strstr(err.text, "linear"));
+    assert_non_null(strstr(err.text, "blk.0.ffn_up.weight"));
+    assert_non_null(strstr(err.text, "[32, 8]"));
+    assert_non_null(strstr(err.text, "[16, 4]"));
+    tnn_graph_fail(g, TNN_E_STATE, "a later one");
+    tnn_plan *p;
+    assert_int_equal(tnn_graph_plan(&p, g, &err), TNN_E_SHAPE);
+    assert_null(p);
+    tnn_graph_free(g);
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
+static void test_store(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_error err;
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    for (int i = 0; i < 1000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "t.%d", i);
+        assert_non_null(tnn_store_tensor(st, name, TNN_TYPE_F32, 1, (const int64_t[]){i + 1}, &err));
+    }
+    assert_int_equal(tnn_tensor_ne(tnn_store_find(st, "t.777"))[0], 778);
+    assert_null(tnn_store_find(st, "t.1000"));
+    assert_null(tnn_store_tensor(st, "t.5", TNN_TYPE_F32, 1, (const int64_t[]){1}, &err));
+    assert_int_equal(err.status, TNN_E_ARG);
+    assert_null(tnn_store_tensor(st, "odd", TNN_TYPE_Q4_0, 1, (const int64_t[]){33}, &err));
+    assert_int_equal(err.status, TNN_E_SHAPE);
+    assert_null(tnn_store_tensor(st, "huge", TNN_TYPE_F32, 3, (const int64_t[]){1LL << 40, 1LL << 40, 4}, &err));
+    assert_null(tnn_store_tensor(st, "none", TNN_TYPE_F32, 1, (const int64_t[]){0}, &err));
+    static const float values[4] = {1, 2, 3, 4};
+    tnn_tensor *b = tnn_store_borrow(st, "borrowed", TNN_TYPE_F32, 1, (const int64_t[]){4}, values, &err);
+    float back[2];
+    assert_int_equal(tnn_tensor_read(b, 8, back, sizeof back, &err), TNN_OK);
+    assert_true(back[0] == 3 && back[1] == 4);
+    assert_int_equal(tnn_tensor_write(b, 0, back, sizeof back, &err), TNN_E_STATE);
+    assert_int_equal(tnn_tensor_read(b, 12, back, sizeof back, &err), TNN_E_RANGE);
+    assert_int_equal(tnn_tensor_read(b, SIZE_MAX, back, sizeof back, &err), TNN_E_RANGE);
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),          cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_bad_id_is_named), cmocka_unit_test(test_errors_latch),
+        cmocka_unit_test(test_store),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
