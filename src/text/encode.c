@@ -55,8 +55,7 @@ static tnn_status encode_spm(encoder *e, const char *text, size_t size, bool spa
         pos = end + (next ? 1 : 0);
     }
     if (status) return status;
-    return tnn__spm_encode(&e->t->vocab, e->t->scores, e->t->byte_token, &e->work, e->escaped.data, e->escaped.n,
-                           e->out, e->err);
+    return tnn__spm_encode(&e->t->spm, &e->t->vocab, &e->work, e->escaped.data, e->escaped.n, e->out, e->err);
 }
 
 static tnn_status encode_fragment(encoder *e, const char *text, size_t size, bool *after_special) {

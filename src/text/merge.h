@@ -61,8 +61,16 @@ tnn_status tnn__bpe_encode(const tnn__bpe *b, const tnn__vocab *v, tnn__merge_wo
 /* The byte a character of the mapped alphabet stands for, or -1. */
 int tnn__bpe_byte(uint32_t code);
 
-/* Appends the ids of text, in which spaces are already U+2581. byte_token: id of each byte, or -1. */
-tnn_status tnn__spm_encode(const tnn__vocab *v, const float *scores, const int32_t byte_token[256], tnn__merge_work *w,
-                           const char *text, size_t size, tnn_ids *out, tnn_error *err);
+typedef struct tnn__spm {
+    const float *scores;     /* of each token, not NaN; lent by the tokenizer */
+    int32_t byte_token[256]; /* id, or -1 */
+    bool before_space[256];  /* last bytes of the characters that some token has in front of a U+2581 */
+} tnn__spm;
+
+/* Fills in byte_token and before_space. TNN_E_FORMAT for a token of type byte whose text is not that of a byte. */
+tnn_status tnn__spm_load(tnn__spm *m, const tnn__vocab *v, const uint8_t *types, const float *scores, tnn_error *err);
+/* Appends the ids of text, in which spaces are already U+2581. */
+tnn_status tnn__spm_encode(const tnn__spm *m, const tnn__vocab *v, tnn__merge_work *w, const char *text, size_t size,
+                           tnn_ids *out, tnn_error *err);
 
 #endif

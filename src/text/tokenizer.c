@@ -142,38 +142,6 @@ static tnn_status load_scores(tnn_tokenizer *t, const tnn_gguf *g, tnn_error *er
     return TNN_OK;
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte of a text "<0xXX>", or -1. */
-static int byte_of_text(const tnn__symbol *s) {
-    if (s->size != 6 || memcmp(s->text, "<0x", 3) != 0 || s->text[5] != '>') return -1;
-    int high = hex_digit(s->text[3]), low = hex_digit(s->text[4]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-/* The token of each byte, for what no other token covers; and a check of the tokens that claim to be bytes. */
-static tnn_status load_byte_tokens(tnn_tokenizer *t, tnn_error *err) {
-    for (int32_t i = 0; i < t->vocab.n_tokens; i++) {
-        if (t->types[i] == TNN_TOKEN_BYTE && byte_of_text(&t->vocab.symbols[i]) < 0) {
-            return tnn__fail(err, TNN_E_FORMAT,
-                             "token %d is a byte token, but its text is '%.*s', not <0x00> to <0xFF>", (int)i,
-                             shown((tnn_gguf_str){t->vocab.symbols[i].text, t->vocab.symbols[i].size}),
-                             t->vocab.symbols[i].text);
-        }
-    }
-    for (unsigned byte = 0; byte < 256; byte++) {
-        char text[8], raw = (char)byte;
-        snprintf(text, sizeof text, "<0x%02X>", byte);
-        t->byte_token[byte] = tnn__vocab_find_token(&t->vocab, text, 6);
-        if (t->byte_token[byte] < 0) t->byte_token[byte] = tnn__vocab_find_token(&t->vocab, &raw, 1);
-    }
-    return TNN_OK;
-}
-
 static tnn_status load_flag(const tnn_gguf *g, const char *key, bool *flag, tnn_error *err) {
     tnn_status status = tnn_gguf_get_bool(g, key, flag, err);
     return status == TNN_E_NOTFOUND ? TNN_OK : status;
@@ -196,7 +164,7 @@ static tnn_status load(tnn_tokenizer *t, const tnn_gguf *g, tnn_error *err) {
     if (!status) status = load_tokens(t, g, err);
     if (!status) status = load_types(t, g, err);
     if (!status) status = load_scores(t, g, err);
-    if (!status && t->kind == TNN_TOKENIZER_SPM) status = load_byte_tokens(t, err);
+    if (!status && t->kind == TNN_TOKENIZER_SPM) status = tnn__spm_load(&t->spm, &t->vocab, t->types, t->scores, err);
     if (!status) status = tnn__tokenizer_load_special(t, g, err);
     if (!status) status = load_specials(t, err);
     if (!status && t->kind == TNN_TOKENIZER_BPE) status = tnn__bpe_load(&t->bpe, &t->vocab, g, err);

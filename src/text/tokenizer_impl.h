@@ -17,11 +17,11 @@ struct tnn_tokenizer {
     bool add_space_prefix; /* SPM */
     int32_t special[TNN_SPECIAL_COUNT];
     tnn__vocab vocab;
-    uint8_t *types;          /* tnn_token_type of each token */
-    bool *eog;               /* of each token */
-    float *scores;           /* of each token; SPM */
-    int32_t byte_token[256]; /* SPM: id or -1 */
+    uint8_t *types; /* tnn_token_type of each token */
+    bool *eog;      /* of each token */
+    float *scores;  /* of each token; SPM */
     tnn__bpe bpe;
+    tnn__spm spm;
     tnn__specials specials;
 };
 
