@@ -77,8 +77,12 @@ TNN_API size_t tnn_row_bytes(int32_t type, int64_t n);
 /*
  * Rows between F32 and a stored type. n elements, a multiple of the block size; src and dst must not overlap.
  * Dequantising reproduces the published formulas bit for bit; quantising reproduces the reference rounding.
- * TNN_E_UNSUPPORTED for a type tinynn does not convert, TNN_E_ARG for a bad n. Any thread.
- * `importance` has n weights (larger = matters more), or is NULL for the plain rule.
+ * The stored row may lie at any address. `importance` has n weights >= 0 (larger = matters more), or is NULL for the
+ * plain rule; a block whose weights are all 0 may lose its values.
+ * TNN_E_UNSUPPORTED for a type tinynn does not convert, TNN_E_ARG for a bad n. Quantising to a block type also gives
+ * TNN_E_RANGE, and writes nothing, for an element that is NaN, infinite or beyond the range of F16 (MXFP4 takes every
+ * finite one), and for an importance that is negative, not finite, or so large that sums over a block could leave F32
+ * (1e14 / max(1, x^2) for the largest |x| is the bound). Any thread.
  */
 TNN_API tnn_status tnn_dequantize_row(tnn_type type, const void *src, float *dst, int64_t n);
 TNN_API tnn_status tnn_quantize_row(tnn_type type, const float *src, void *dst, int64_t n, const float *importance);
