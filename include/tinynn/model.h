@@ -31,6 +31,7 @@ TNN_API tnn_status tnn_model_load(tnn_model **out, tnn_session *s, const char *p
                                   tnn_error *err);
 TNN_API void tnn_model_free(tnn_model *m); /* NULL is allowed */
 
+TNN_API tnn_session *tnn_model_session(const tnn_model *m);
 TNN_API const tnn_llama_hparams *tnn_model_hparams(const tnn_model *m);
 TNN_API const tnn_llama_arch *tnn_model_arch(const tnn_model *m);
 TNN_API const tnn_gguf *tnn_model_gguf(const tnn_model *m);

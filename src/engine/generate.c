@@ -1,0 +1,185 @@
+/*
+ * Generation: prompt, sample, append, until an end: a token that ends, a stop string, the limit asked for, the context,
+ * or the caller.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/seq.h"
+
+tnn_generate_options tnn_generate_options_default(void) {
+    return (tnn_generate_options){.n_predict = -1, .sampler = tnn_sampler_params_default()};
+}
+
+const char *tnn_finish_name(tnn_finish f) {
+    switch (f) {
+    case TNN_FINISH_STOP:
+        return "stop";
+    case TNN_FINISH_LENGTH:
+        return "length";
+    case TNN_FINISH_CONTEXT:
+        return "context";
+    case TNN_FINISH_CANCELLED:
+        return "cancelled";
+    }
+    return "unknown";
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+typedef struct generation {
+    tnn_seq *q;
+    const tnn_generate_options *options;
+    tnn_sampler *sampler;
+    tnn_detokenizer *detokenizer; /* NULL without a tokenizer */
+    tnn_text held;                /* text that may be the beginning of a stop string */
+    tnn_generate_result *result;
+    tnn_error *err;
+} generation;
+
+static bool emit(generation *gen, int32_t id, const char *text, size_t n) {
+    const tnn_generate_options *o = gen->options;
+    return !o->on_token || o->on_token(o->ctx, id, text, n);
+}
+
+/* Where the first stop string begins in the held text, or SIZE_MAX. */
+static size_t find_stop(const generation *gen) {
+    size_t first = SIZE_MAX;
+    for (int i = 0; i < gen->options->n_stops; i++) {
+        size_t n = strlen(gen->options->stops[i]);
+        for (size_t at = 0; n > 0 && at + n <= gen->held.n && at < first; at++) {
+            if (memcmp(gen->held.data + at, gen->options->stops[i], n) == 0) first = at;
+        }
+    }
+    return first;
+}
+
+/* Bytes at the end of the held text that could still grow into a stop string. */
+static size_t possible_stop(const generation *gen) {
+    size_t most = 0;
+    for (int i = 0; i < gen->options->n_stops; i++) {
+        size_t n = strlen(gen->options->stops[i]);
+        size_t k = n - (n > 0) < gen->held.n ? n - (n > 0) : gen->held.n;
+        for (; k > most; k--) {
+            if (memcmp(gen->held.data + gen->held.n - k, gen->options->stops[i], k) == 0) most = k;
+        }
+    }
+    return most;
+}
+
+typedef enum step_end { GO_ON, ENDED, FAILED } step_end;
+
+/* Hands out the text of a new id; whole characters only, and nothing of a stop string. */
+static step_end hand_out(generation *gen, int32_t id, tnn_gguf_str text, bool final) {
+    if (tnn_text_append(&gen->held, text.data, text.size, gen->err)) return FAILED;
+    size_t stop = find_stop(gen);
+    if (stop != SIZE_MAX) {
+        gen->result->finish = TNN_FINISH_STOP;
+        if (!emit(gen, id, gen->held.data, stop)) gen->result->finish = TNN_FINISH_CANCELLED;
+        gen->held.n = 0;
+        return ENDED;
+    }
+    size_t ready = gen->held.n - (final ? 0 : possible_stop(gen));
+    bool go_on = emit(gen, id, gen->held.data ? gen->held.data : "", ready);
+    if (ready > 0) memmove(gen->held.data, gen->held.data + ready, gen->held.n - ready);
+    gen->held.n -= ready;
+    if (go_on) return GO_ON;
+    gen->result->finish = TNN_FINISH_CANCELLED;
+    return ENDED;
+}
+
+static step_end hand_out_id(generation *gen, int32_t id) {
+    tnn_gguf_str text = {"", 0};
+    if (gen->detokenizer && tnn_detokenizer_push(gen->detokenizer, id, &text, gen->err)) return FAILED;
+    return hand_out(gen, id, text, false);
+}
+
+/* Samples and computes one id. */
+static step_end generate_one(generation *gen) {
+    tnn_seq *q = gen->q;
+    const tnn_tokenizer *tokenizer = tnn_model_tokenizer(q->model);
+    int32_t id;
+    if (gen->options->n_predict >= 0 && gen->result->n_generated >= gen->options->n_predict) {
+        gen->result->finish = TNN_FINISH_LENGTH;
+        return ENDED;
+    }
+    if (q->length >= q->options.n_ctx) {
+        gen->result->finish = TNN_FINISH_CONTEXT;
+        return ENDED;
+    }
+    if (tnn_sampler_sample(gen->sampler, q->logits, (uint64_t)q->length, &id, gen->err)) return FAILED;
+    if (tnn_sampler_accept(gen->sampler, id, gen->err)) return FAILED;
+    gen->result->n_generated++;
+    bool ends = !gen->options->ignore_eos && tokenizer && tnn_tokenizer_is_eog(tokenizer, id);
+    if (!ends) {
+        step_end end = hand_out_id(gen, id);
+        if (end == FAILED) return FAILED;
+        ends = end == ENDED;
+    } else {
+        gen->result->finish = TNN_FINISH_STOP;
+    }
+    /* The last id is put into the cache as well, so that a conversation can go on from it. */
+    if (tnn_seq_append(q, &id, 1, ends ? TNN_WANT_NONE : TNN_WANT_LAST, NULL, NULL, gen->err)) return FAILED;
+    return ends ? ENDED : GO_ON;
+}
+
+static tnn_status generate_all(generation *gen, const int32_t *prompt, int64_t n_prompt) {
+    tnn_generate_result *r = gen->result;
+    double start = now();
+    tnn_status status = tnn_seq_prompt(gen->q, prompt, n_prompt, &r->n_reused, NULL, NULL, gen->err);
+    if (status) return status;
+    for (int64_t i = 0; i < n_prompt && !status; i++) {
+        status = tnn_sampler_accept(gen->sampler, prompt[i], gen->err);
+    }
+    if (status) return status;
+    double prompted = now();
+    r->prompt_seconds = prompted - start;
+    step_end end;
+    do {
+        end = generate_one(gen);
+    } while (end == GO_ON);
+    r->decode_seconds = now() - prompted;
+    if (end == FAILED) return gen->err->status;
+
+    tnn_gguf_str rest = {"", 0};
+    if (r->finish != TNN_FINISH_CANCELLED) {
+        if (gen->detokenizer) status = tnn_detokenizer_flush(gen->detokenizer, &rest, gen->err);
+        if (!status && (rest.size > 0 || gen->held.n > 0) && hand_out(gen, -1, rest, true) == FAILED)
+            status = gen->err->status;
+    }
+    return status;
+}
+
+tnn_status tnn_seq_generate(tnn_seq *q, const int32_t *prompt, int64_t n_prompt, const tnn_generate_options *options,
+                            tnn_generate_result *result, tnn_error *err) {
+    tnn_generate_options defaults = tnn_generate_options_default();
+    tnn_error unread;
+    tnn_generate_result unwanted;
+    generation gen = {
+        .q = q,
+        .options = options ? options : &defaults,
+        .result = result ? result : &unwanted,
+        .err = err ? err : &unread,
+        .held.allocator = &q->session->alloc,
+    };
+    *gen.result = (tnn_generate_result){.n_prompt = n_prompt};
+    if (gen.options->n_predict < -1) {
+        return tnn__fail(err, TNN_E_ARG, "%" PRId64 " tokens to predict: give 0 or more, or -1 for no limit",
+                         gen.options->n_predict);
+    }
+    const tnn_tokenizer *tokenizer = tnn_model_tokenizer(q->model);
+    const tnn_allocator *a = &q->session->alloc;
+    int32_t n_vocab = (int32_t)tnn_model_hparams(q->model)->n_vocab;
+    tnn_status status = tnn_sampler_new(&gen.sampler, &gen.options->sampler, n_vocab, a, gen.err);
+    if (!status && tokenizer) status = tnn_detokenizer_new(&gen.detokenizer, tokenizer, 0, a, gen.err);
+    if (!status) status = generate_all(&gen, prompt, n_prompt);
+    tnn_sampler_free(gen.sampler);
+    tnn_detokenizer_free(gen.detokenizer);
+    tnn_text_free(&gen.held);
+    return status;
+}

@@ -1,0 +1,259 @@
+/*
+ * Hyperparameters of the llama family from GGUF metadata: every required key present, every value in range. What the
+ * file asks for and tinynn does not do is refused by name here, before any tensor is looked at.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tinynn/llama_arch.h>
+
+#include "base/error.h"
+
+/* What sets one architecture of the family apart from llama. */
+typedef struct family {
+    const char *name;
+    bool interleaved_rope;
+    bool qkv_bias;
+    bool qk_norm;
+    int32_t nope_interval;
+} family;
+
+static const family families[] = {
+    {.name = "llama", .interleaved_rope = true},
+    {.name = "qwen2", .qkv_bias = true},
+    {.name = "qwen3", .qk_norm = true},
+    {.name = "smollm3", .interleaved_rope = true, .nope_interval = 4},
+};
+#define N_FAMILIES (sizeof families / sizeof *families)
+
+/* Reads "<arch>.<name>" keys; the first failure latches. */
+typedef struct reader {
+    const tnn_gguf *g;
+    const char *arch;
+    tnn_error *err;
+    tnn_status status;
+} reader;
+
+#define KEY_MAX 128
+
+static const char *full_key(const reader *r, const char *name, char buf[KEY_MAX]) {
+    snprintf(buf, KEY_MAX, "%s.%s", r->arch, name);
+    return buf;
+}
+
+static void refuse_range(reader *r, const char *key, double value, double lo, double hi) {
+    r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s = %g is outside %g..%g", key, value, lo, hi);
+}
+
+/* Integers may be stored once or once per layer; per-layer values must all be equal. False: absent (or failed). */
+static bool read_int(reader *r, const char *name, int64_t lo, int64_t hi, int64_t *out) {
+    char key[KEY_MAX];
+    if (r->status) return false;
+    int64_t i = tnn_gguf_find_key(r->g, full_key(r, name, key)), value = 0, other;
+    if (i < 0) return false;
+    bool is_array = tnn_gguf_kv_type(r->g, i) == TNN_GGUF_ARRAY;
+    if (!tnn_gguf_array_i64(r->g, i, 0, &value)) {
+        r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s is not an integer", key);
+        return false;
+    }
+    for (uint64_t e = 1; is_array && e < tnn_gguf_array_count(r->g, i); e++) {
+        if (!tnn_gguf_array_i64(r->g, i, e, &other) || other != value) {
+            r->status = tnn__fail(r->err, TNN_E_UNSUPPORTED,
+                                  "metadata %s differs from layer to layer, which tinynn does not run", key);
+            return false;
+        }
+    }
+    if (value < lo || value > hi) {
+        refuse_range(r, key, (double)value, (double)lo, (double)hi);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static void need_int(reader *r, const char *name, int64_t lo, int64_t hi, int64_t *out) {
+    char key[KEY_MAX];
+    if (read_int(r, name, lo, hi, out) || r->status) return;
+    r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s is missing", full_key(r, name, key));
+}
+
+static bool read_float(reader *r, const char *name, double lo, double hi, float *out) {
+    char key[KEY_MAX];
+    float value;
+    if (r->status) return false;
+    tnn_status status = tnn_gguf_get_f32(r->g, full_key(r, name, key), &value, r->err);
+    if (status == TNN_E_NOTFOUND) return false;
+    if (status) {
+        r->status = status;
+        return false;
+    }
+    if (!(isfinite(value) && (double)value >= lo && (double)value <= hi)) {
+        refuse_range(r, key, (double)value, lo, hi);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+/* Empty when absent. */
+static tnn_gguf_str read_str(reader *r, const char *name) {
+    char key[KEY_MAX];
+    tnn_gguf_str s = {"", 0};
+    if (r->status) return s;
+    tnn_status status = tnn_gguf_get_str(r->g, full_key(r, name, key), &s, r->err);
+    if (status != TNN_OK && status != TNN_E_NOTFOUND) r->status = status;
+    return s;
+}
+
+static bool str_is(tnn_gguf_str s, const char *text) {
+    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
+}
+
+static const family *find_family(const tnn_gguf *g, tnn_error *err) {
+    tnn_gguf_str arch = {"", 0};
+    tnn_status status = tnn_gguf_get_str(g, "general.architecture", &arch, err);
+    if (status == TNN_E_NOTFOUND) tnn__fail(err, TNN_E_FORMAT, "metadata general.architecture is missing");
+    if (status) return NULL;
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        if (str_is(arch, families[i].name)) return &families[i];
+    }
+    char known[128] = "";
+    for (size_t i = 0, at = 0; i < N_FAMILIES; i++) {
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", families[i].name);
+    }
+    char name[64];
+    size_t n = arch.size < sizeof name - 1 ? arch.size : sizeof name - 1;
+    for (size_t i = 0; i < n; i++) {
+        name[i] = arch.data[i] >= ' ' && arch.data[i] < 127 ? arch.data[i] : '?';
+    }
+    name[n] = 0;
+    tnn__fail(err, TNN_E_UNSUPPORTED, "architecture \"%s\" is not known; tinynn runs %s", name, known);
+    return NULL;
+}
+
+static void read_vocab(reader *r, int64_t *n_vocab) {
+    const int64_t most = INT32_MAX;
+    int64_t tokens = tnn_gguf_find_key(r->g, "tokenizer.ggml.tokens");
+    if (tokens >= 0 && tnn_gguf_array_count(r->g, tokens) > 0) {
+        uint64_t n = tnn_gguf_array_count(r->g, tokens);
+        if (n > (uint64_t)most) refuse_range(r, "tokenizer.ggml.tokens (count)", (double)n, 1, (double)most);
+        *n_vocab = (int64_t)n;
+    } else {
+        need_int(r, "vocab_size", 1, most, n_vocab);
+    }
+}
+
+/* Scaling of the rotation: facts of "linear" and "yarn"; llama3's is the tensor rope_freqs. */
+static void read_rope_scaling(reader *r, const tnn_llama_hparams *hp, tnn_rope_config *rope) {
+    tnn_gguf_str type = read_str(r, "rope.scaling.type");
+    bool yarn = str_is(type, "yarn");
+    if (type.size > 0 && !yarn && !str_is(type, "linear") && !str_is(type, "none")) {
+        if (!r->status) {
+            r->status = tnn__fail(r->err, TNN_E_UNSUPPORTED,
+                                  "RoPE scaling \"%.*s\" is not supported; none, linear and yarn are",
+                                  (int)(type.size < 32 ? type.size : 32), type.data);
+        }
+        return;
+    }
+    float factor = 0.0f;
+    if (!read_float(r, "rope.scaling.factor", 0.0, 1e6, &factor) || factor == 0.0f) {
+        read_float(r, "rope.scale_linear", 0.0, 1e6, &factor);
+    }
+    if (factor > 0.0f && !str_is(type, "none")) rope->freq_scale = 1.0f / factor;
+    read_float(r, "rope.scaling.attn_factor", 0.0, 1e3, &rope->attn_factor);
+    int64_t original = hp->n_ctx_train;
+    read_int(r, "rope.scaling.original_context_length", 1, INT32_MAX, &original);
+    rope->n_ctx_orig = (int32_t)original;
+    if (!yarn) return;
+    float log_multiplier = 0.0f;
+    rope->ext_factor = 1.0f;
+    read_float(r, "rope.scaling.yarn_ext_factor", 0.0, 1e3, &rope->ext_factor);
+    read_float(r, "rope.scaling.yarn_attn_factor", 0.0, 1e3, &rope->attn_factor);
+    read_float(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, &rope->beta_fast);
+    read_float(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, &rope->beta_slow);
+    read_float(r, "rope.scaling.yarn_log_multiplier", 0.0, 1e3, &log_multiplier);
+    /* The op multiplies by 1 + 0.1 ln(factor); with a multiplier m the wanted total is that over 1 + 0.1 m ln(factor).
+     */
+    if (log_multiplier > 0.0f && factor > 1.0f) rope->attn_factor /= 1.0f + 0.1f * log_multiplier * logf(factor);
+}
+
+static void read_attention(reader *r, const family *f, tnn_llama_hparams *hp) {
+    need_int(r, "attention.head_count", 1, 65536, &hp->n_heads);
+    hp->n_kv_heads = hp->n_heads;
+    read_int(r, "attention.head_count_kv", 1, 65536, &hp->n_kv_heads);
+    if (!r->status && hp->n_heads % hp->n_kv_heads != 0) {
+        r->status =
+            tnn__fail(r->err, TNN_E_FORMAT,
+                      "metadata %s.attention.head_count = %" PRId64 " is not a multiple of head_count_kv = %" PRId64,
+                      r->arch, hp->n_heads, hp->n_kv_heads);
+    }
+    if (r->status) return;
+    hp->d_head = hp->d_model / hp->n_heads;
+    bool explicit_d = read_int(r, "attention.key_length", 2, 65536, &hp->d_head);
+    int64_t d_value = hp->d_head;
+    read_int(r, "attention.value_length", 2, 65536, &d_value);
+    if (r->status) return;
+    if (!explicit_d && hp->d_model % hp->n_heads != 0) {
+        r->status = tnn__fail(r->err, TNN_E_FORMAT,
+                              "metadata %s.embedding_length = %" PRId64 " is not a multiple of head_count = %" PRId64,
+                              r->arch, hp->d_model, hp->n_heads);
+    } else if (d_value != hp->d_head) {
+        r->status = tnn__fail(r->err, TNN_E_UNSUPPORTED,
+                              "metadata %s.attention.value_length = %" PRId64 " differs from key_length = %" PRId64,
+                              r->arch, d_value, hp->d_head);
+    }
+    hp->attn_scale = 1.0f / sqrtf((float)hp->d_head);
+    float scale = 0.0f;
+    if (read_float(r, "attention.scale", 0.0, 1e6, &scale) && scale > 0.0f) hp->attn_scale = scale;
+    hp->qkv_bias = f->qkv_bias;
+    hp->qk_norm = f->qk_norm;
+    hp->nope_interval = f->nope_interval;
+}
+
+static void read_rope(reader *r, const family *f, tnn_llama_hparams *hp) {
+    if (r->status) return;
+    hp->rope = tnn_rope_config_default();
+    hp->rope.interleaved = f->interleaved_rope;
+    int64_t n_rot = hp->d_head;
+    read_int(r, "rope.dimension_count", 2, hp->d_head, &n_rot);
+    if (!r->status && n_rot % 2 != 0) {
+        r->status =
+            tnn__fail(r->err, TNN_E_FORMAT, "metadata %s.rope.dimension_count = %" PRId64 " is odd", r->arch, n_rot);
+    }
+    hp->rope.n_rot = (int32_t)n_rot;
+    read_float(r, "rope.freq_base", 1.001, 1e12, &hp->rope.freq_base);
+    read_rope_scaling(r, hp, &hp->rope);
+}
+
+tnn_status tnn_llama_hparams_from_gguf(tnn_llama_hparams *out, const tnn_gguf *g, tnn_error *err) {
+    tnn_error unread;
+    if (!err) err = &unread;
+    const family *f = find_family(g, err);
+    if (!f) return err->status;
+    tnn_llama_hparams hp = {0};
+    reader r = {.g = g, .arch = f->name, .err = err};
+    snprintf(hp.arch, sizeof hp.arch, "%s", f->name);
+
+    int64_t n_experts = 0;
+    read_int(&r, "expert_count", 0, INT32_MAX, &n_experts);
+    if (n_experts > 0) {
+        return tnn__fail(err, TNN_E_UNSUPPORTED, "this %s model has %" PRId64 " experts; tinynn runs dense models",
+                         f->name, n_experts);
+    }
+    need_int(&r, "context_length", 1, INT32_MAX, &hp.n_ctx_train);
+    need_int(&r, "embedding_length", 1, 1 << 20, &hp.d_model);
+    need_int(&r, "block_count", 1, 4096, &hp.n_layers);
+    need_int(&r, "feed_forward_length", 1, 1 << 24, &hp.d_ff);
+    read_attention(&r, f, &hp);
+    if (!r.status && !read_float(&r, "attention.layer_norm_rms_epsilon", 0.0, 1.0, &hp.rms_eps) && !r.status) {
+        r.status = tnn__fail(err, TNN_E_FORMAT, "metadata %s.attention.layer_norm_rms_epsilon is missing", f->name);
+    }
+    read_rope(&r, f, &hp);
+    if (!r.status) read_vocab(&r, &hp.n_vocab);
+    if (r.status) return r.status;
+    hp.tied = tnn_gguf_find_tensor(g, "output.weight") < 0;
+    *out = hp;
+    return TNN_OK;
+}

@@ -1,0 +1,139 @@
+/*
+ * The llama-family architecture: its global handles, its stack of layers and the one forward they share.
+ */
+#include "llm/archs/llama_arch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "llm/taps.h"
+
+const char *tnn__mixer_name(tnn_mixer_kind kind) {
+    switch (kind) {
+    case TNN_MIXER_ATTENTION:
+        return "attention";
+    case TNN_MIXER_GDN:
+        return "gated_delta_net";
+    }
+    return "unknown";
+}
+
+/* --- construction --- */
+
+static void free_stack(tnn_llama_arch *a) {
+    const tnn_allocator *alloc = &a->session->alloc;
+    tnn__free_array(alloc, a->specs, (size_t)a->n_layers, sizeof *a->specs);
+    tnn__free_array(alloc, a->blocks, (size_t)a->n_layers, sizeof *a->blocks);
+}
+
+tnn_status tnn_llama_arch_new(tnn_llama_arch **out, tnn_session *s, const tnn_llama_hparams *hparams, tnn_error *err) {
+    *out = NULL;
+    tnn_llama_arch *a = tnn__calloc(&s->alloc, sizeof *a, TNN__ALIGN);
+    if (!a) return tnn__fail_nomem(err, "an architecture", sizeof *a);
+    a->session = s;
+    a->hparams = *hparams;
+    tnn_status status = tnn_llama_arch_seed_blocks(a, 1, err);
+    if (status) {
+        tnn_llama_arch_free(a);
+        return status;
+    }
+    *out = a;
+    return TNN_OK;
+}
+
+void tnn_llama_arch_free(tnn_llama_arch *a) {
+    if (!a) return;
+    free_stack(a);
+    tnn__free(&a->session->alloc, a, sizeof *a, TNN__ALIGN);
+}
+
+const tnn_llama_hparams *tnn_llama_arch_hparams(const tnn_llama_arch *a) {
+    return &a->hparams;
+}
+
+tnn_status tnn_llama_arch_seed_blocks(tnn_llama_arch *a, int64_t n_layers, tnn_error *err) {
+    if (a->bound) return tnn__fail(err, TNN_E_STATE, "layers are seeded before weights are bound");
+    if (n_layers < 1 || n_layers > TNN__MAX_LAYERS) {
+        return tnn__fail(err, TNN_E_RANGE, "%" PRId64 " layers: give 1 to %d", n_layers, TNN__MAX_LAYERS);
+    }
+    const tnn_allocator *alloc = &a->session->alloc;
+    tnn_layer_spec *specs = tnn__calloc_array(alloc, (size_t)n_layers, sizeof *specs);
+    tnn__transformer_block *blocks = tnn__calloc_array(alloc, (size_t)n_layers, sizeof *blocks);
+    if (!specs || !blocks) {
+        tnn__free_array(alloc, specs, (size_t)n_layers, sizeof *specs);
+        tnn__free_array(alloc, blocks, (size_t)n_layers, sizeof *blocks);
+        return tnn__fail_nomem(err, "the layers", (size_t)n_layers * (sizeof *specs + sizeof *blocks));
+    }
+    free_stack(a);
+    a->specs = specs; /* zeroed: attention, swiglu */
+    a->blocks = blocks;
+    a->n_layers = n_layers;
+    a->hparams.n_layers = n_layers;
+    return TNN_OK;
+}
+
+tnn_status tnn_llama_arch_set_gdn_layer(tnn_llama_arch *a, int64_t idx, tnn_error *err) {
+    if (a->bound) return tnn__fail(err, TNN_E_STATE, "layer %" PRId64 " is marked before weights are bound", idx);
+    if (idx < 0 || idx >= a->n_layers) {
+        return tnn__fail(err, TNN_E_RANGE, "layer %" PRId64 " is outside 0..%" PRId64, idx, a->n_layers - 1);
+    }
+    a->specs[idx].mixer = TNN_MIXER_GDN;
+    return TNN_OK;
+}
+
+int64_t tnn_llama_arch_n_layers(const tnn_llama_arch *a) {
+    return a->n_layers;
+}
+
+tnn_layer_spec tnn_llama_arch_layer_spec(const tnn_llama_arch *a, int64_t idx) {
+    return idx >= 0 && idx < a->n_layers ? a->specs[idx] : (tnn_layer_spec){0};
+}
+
+/* --- forward --- */
+
+static tnn_tensor *layer_forward(const tnn_llama_arch *a, const tnn__block_ctx *ctx, tnn_graph *g, int64_t layer,
+                                 tnn_tensor *x, tnn_tensor *keep_rows) {
+    switch (a->specs[layer].mixer) {
+    case TNN_MIXER_ATTENTION:
+        return tnn__transformer_block_forward(&a->blocks[layer], ctx, g, layer, x, keep_rows);
+    case TNN_MIXER_GDN:
+        break;
+    }
+    char text[128];
+    snprintf(text, sizeof text, "layer %" PRId64 ": kind %s (%d) cannot be run", layer,
+             tnn__mixer_name(a->specs[layer].mixer), (int)a->specs[layer].mixer);
+    tnn_graph_fail(g, TNN_E_UNSUPPORTED, text);
+    return NULL;
+}
+
+tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a, tnn_graph *g,
+                                                        const tnn_forward_args *args) {
+    tnn_llama_arch_forward_out out = {0};
+    if (!a->bound || !a->token_embed) {
+        tnn_graph_fail(g, TNN_E_STATE, "the architecture has no weights yet");
+        return out;
+    }
+    const tnn_llama_hparams *hp = &a->hparams;
+    tnn__block_ctx ctx = {.hparams = hp, .args = args};
+    ctx.angles = tnn_rope_angles(g, args->positions, a->rope_factors, &hp->rope);
+
+    out.x_embed = tnn__tap(g, args->taps, -1, "embed", tnn_rows(g, a->token_embed, args->ids));
+    tnn_tensor *x = out.x_embed;
+    if (a->w_proj) x = tnn__tap(g, args->taps, -1, "lens", tnn_linear(g, a->w_proj, x, NULL));
+
+    /* Rows nobody wants logits of need not go through the last feed-forward, unless somebody taps it. */
+    tnn_tensor *keep = args->logits == TNN_LOGITS_ROWS ? args->logit_rows : NULL;
+    for (int64_t i = 0; i < a->n_layers; i++) {
+        bool last = i == a->n_layers - 1;
+        bool drop_here = last && !args->taps && a->specs[i].mixer == TNN_MIXER_ATTENTION;
+        x = layer_forward(a, &ctx, g, i, x, drop_here ? keep : NULL);
+        if (drop_here) keep = NULL;
+    }
+    if (keep) x = tnn_rows(g, x, keep);
+    out.x_final = tnn__tap(g, args->taps, -1, "final_norm", tnn_rms_norm(g, x, a->final_norm_gamma, hp->rms_eps));
+    if (args->logits != TNN_LOGITS_NONE) {
+        tnn_tensor *head = a->output ? a->output : a->token_embed;
+        out.logits = tnn_output(g, tnn_linear(g, head, out.x_final, NULL), "logits");
+    }
+    return out;
+}

@@ -1,0 +1,157 @@
+/*
+ * Binding tensors of a GGUF to the handles of an arch: borrowed where they lie, every shape compared with what the
+ * hyperparameters give.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "llm/archs/llama_arch.h"
+
+typedef struct binder {
+    tnn_store *store;
+    const tnn_gguf *g;
+    tnn_session *session;
+    tnn_error *err;    /* never NULL */
+    tnn_status status; /* latched */
+} binder;
+
+static void shape_error(binder *b, const tnn_gguf_tensor *t, int n_dims, const int64_t *ne) {
+    char want[96];
+    size_t at = 0;
+    for (int i = 0; i < n_dims; i++) {
+        at += (size_t)snprintf(want + at, sizeof want - at, "%s%" PRId64, i ? ", " : "", ne[i]);
+    }
+    b->status =
+        tnn__fail(b->err, TNN_E_SHAPE,
+                  "tensor %s is [%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64 "], the metadata asks for [%s]",
+                  t->name.data, t->ne[0], t->ne[1], t->ne[2], t->ne[3], want);
+}
+
+static bool shape_fits(const tnn_gguf_tensor *t, int n_dims, const int64_t *ne) {
+    for (int i = 0; i < TNN_GGUF_MAX_DIMS; i++) {
+        if (t->ne[i] != (i < n_dims ? ne[i] : 1)) return false;
+    }
+    return true;
+}
+
+/* Vectors (norms, biases) are F32 in the kernels: other types are converted into a small owned copy. */
+static tnn_tensor *convert_vector(binder *b, const tnn_gguf_tensor *t, int64_t n) {
+    const tnn_allocator *a = &b->session->alloc;
+    float *values = tnn__calloc_array(a, (size_t)n, sizeof *values);
+    if (!values) {
+        b->status = tnn__fail_nomem(b->err, t->name.data, (size_t)n * sizeof *values);
+        return NULL;
+    }
+    tnn_tensor *to = NULL;
+    b->status = tnn_dequantize_row((tnn_type)t->type, t->data, values, n);
+    if (b->status) {
+        tnn__fail(b->err, b->status, "tensor %s cannot be converted to F32", t->name.data);
+    } else {
+        to = tnn_store_tensor(b->store, t->name.data, TNN_TYPE_F32, 1, &n, b->err);
+        b->status = to ? tnn_tensor_write(to, 0, values, (size_t)n * sizeof *values, b->err) : b->err->status;
+    }
+    tnn__free_array(a, values, (size_t)n, sizeof *values);
+    return to;
+}
+
+/* NULL when absent (required: an error) or after a failure. */
+static tnn_tensor *bind(binder *b, const char *name, bool required, int n_dims, const int64_t *ne) {
+    if (b->status) return NULL;
+    const tnn_gguf_tensor *t = tnn_gguf_tensor_at(b->g, tnn_gguf_find_tensor(b->g, name));
+    if (!t) {
+        if (required) b->status = tnn__fail(b->err, TNN_E_FORMAT, "tensor %s is missing", name);
+        return NULL;
+    }
+    const tnn_type_info *info = tnn_type_get_info(t->type);
+    if (!info->usable) {
+        b->status =
+            tnn__fail(b->err, TNN_E_UNSUPPORTED, "tensor %s is %s, which tinynn cannot run; requantise the model", name,
+                      info->name ? info->name : "of an unknown type");
+        return NULL;
+    }
+    if (!shape_fits(t, n_dims, ne)) {
+        shape_error(b, t, n_dims, ne);
+        return NULL;
+    }
+    if (n_dims == 1 && t->type != TNN_TYPE_F32) return convert_vector(b, t, ne[0]);
+    tnn_tensor *to = tnn_store_borrow(b->store, name, (tnn_type)t->type, n_dims, ne, t->data, b->err);
+    if (!to) b->status = b->err->status;
+    return to;
+}
+
+static tnn_tensor *bind_matrix(binder *b, const char *name, bool required, int64_t n_in, int64_t n_out) {
+    return bind(b, name, required, 2, (const int64_t[]){n_in, n_out});
+}
+
+static tnn_tensor *bind_vector(binder *b, const char *name, bool required, int64_t n) {
+    return bind(b, name, required, 1, (const int64_t[]){n});
+}
+
+tnn_status tnn_llama_arch_load_globals_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
+                                                      tnn_error *err) {
+    const tnn_llama_hparams *hp = &a->hparams;
+    tnn_error unread;
+    binder b = {.store = st, .g = g, .session = a->session, .err = err ? err : &unread};
+    a->token_embed = bind_matrix(&b, "token_embd.weight", true, hp->d_model, hp->n_vocab);
+    a->final_norm_gamma = bind_vector(&b, "output_norm.weight", true, hp->d_model);
+    a->output = bind_matrix(&b, "output.weight", false, hp->d_model, hp->n_vocab);
+    a->rope_factors = bind_vector(&b, "rope_freqs.weight", false, hp->rope.n_rot / 2);
+    return b.status;
+}
+
+/* --- blocks --- */
+
+typedef struct name_buffer {
+    char text[TNN_GGUF_MAX_NAME + 1];
+} name_buffer;
+
+static const char *block_name(name_buffer *buf, int64_t layer, const char *part, const char *suffix) {
+    snprintf(buf->text, sizeof buf->text, "blk.%" PRId64 ".%s.%s", layer, part, suffix);
+    return buf->text;
+}
+
+static tnn__linear bind_linear(binder *b, int64_t layer, const char *part, int64_t n_in, int64_t n_out,
+                               bool need_bias) {
+    name_buffer name;
+    tnn__linear l;
+    l.weight = bind_matrix(b, block_name(&name, layer, part, "weight"), true, n_in, n_out);
+    l.bias = bind_vector(b, block_name(&name, layer, part, "bias"), need_bias, n_out);
+    return l;
+}
+
+static tnn_tensor *bind_norm(binder *b, int64_t layer, const char *part, bool required, int64_t n) {
+    name_buffer name;
+    return bind_vector(b, block_name(&name, layer, part, "weight"), required, n);
+}
+
+static void bind_block(binder *b, const tnn_llama_hparams *hp, int64_t layer, tnn__transformer_block *to) {
+    int64_t e = hp->d_model, q = hp->d_head * hp->n_heads, kv = hp->d_head * hp->n_kv_heads;
+    to->attn_norm = bind_norm(b, layer, "attn_norm", true, e);
+    to->q = bind_linear(b, layer, "attn_q", e, q, hp->qkv_bias);
+    to->k = bind_linear(b, layer, "attn_k", e, kv, hp->qkv_bias);
+    to->v = bind_linear(b, layer, "attn_v", e, kv, hp->qkv_bias);
+    to->output = bind_linear(b, layer, "attn_output", q, e, false);
+    to->q_norm = hp->qk_norm ? bind_norm(b, layer, "attn_q_norm", true, hp->d_head) : NULL;
+    to->k_norm = hp->qk_norm ? bind_norm(b, layer, "attn_k_norm", true, hp->d_head) : NULL;
+    to->ffn_norm = bind_norm(b, layer, "ffn_norm", true, e);
+    to->gate = bind_linear(b, layer, "ffn_gate", e, hp->d_ff, false);
+    to->up = bind_linear(b, layer, "ffn_up", e, hp->d_ff, false);
+    to->down = bind_linear(b, layer, "ffn_down", hp->d_ff, e, false);
+}
+
+tnn_status tnn_llama_arch_load_blocks_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
+                                                     tnn_error *err) {
+    tnn_error unread;
+    binder b = {.store = st, .g = g, .session = a->session, .err = err ? err : &unread};
+    for (int64_t i = 0; i < a->n_layers && !b.status; i++) {
+        if (a->specs[i].mixer != TNN_MIXER_ATTENTION) {
+            b.status = tnn__fail(b.err, TNN_E_UNSUPPORTED, "layer %" PRId64 ": kind %s cannot be loaded", i,
+                                 tnn__mixer_name(a->specs[i].mixer));
+            break;
+        }
+        bind_block(&b, &a->hparams, i, &a->blocks[i]);
+    }
+    if (!b.status) a->bound = true;
+    return b.status;
+}

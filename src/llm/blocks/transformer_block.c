@@ -1,0 +1,52 @@
+/* Forward of the attention block. */
+#include "llm/blocks/transformer_block.h"
+
+#include "llm/taps.h"
+
+static bool has_rope(const tnn_llama_hparams *hp, int64_t layer) {
+    return hp->nope_interval == 0 || (layer + 1) % hp->nope_interval != 0;
+}
+
+/* Grouped-query attention (Ainslie et al. 2023) over this batch or the cache. h [E, T] -> [D*H, T]. */
+static tnn_tensor *gqa(const tnn__transformer_block *b, const tnn__block_ctx *ctx, tnn_graph *g, int64_t layer,
+                       tnn_tensor *h) {
+    const tnn_llama_hparams *hp = ctx->hparams;
+    const tnn_forward_args *args = ctx->args;
+    /* The three projections before anything else: they read the same rows and can run side by side. */
+    tnn_tensor *q = tnn__split_heads(g, tnn__linear_build(g, b->q, h), hp->d_head);
+    tnn_tensor *k = tnn__split_heads(g, tnn__linear_build(g, b->k, h), hp->d_head);
+    tnn_tensor *v = tnn__split_heads(g, tnn__linear_build(g, b->v, h), hp->d_head);
+    if (b->q_norm) q = tnn_rms_norm(g, q, b->q_norm, hp->rms_eps);
+    if (b->k_norm) k = tnn_rms_norm(g, k, b->k_norm, hp->rms_eps);
+    if (has_rope(hp, layer)) {
+        q = tnn_rope(g, q, ctx->angles, &hp->rope);
+        k = tnn_rope(g, k, ctx->angles, &hp->rope);
+    }
+    tnn_attention_args attention = {.scale = hp->attn_scale, .starts = args->starts, .mask = args->mask};
+    if (args->caches) {
+        k = tnn_kv_append(g, args->caches[layer].k, k, args->positions, args->slots);
+        v = tnn_kv_append(g, args->caches[layer].v, v, args->positions, args->slots);
+        attention.positions = args->positions;
+        attention.slots = args->slots;
+    }
+    return tnn__join_heads(g, tnn_attention(g, q, k, v, &attention));
+}
+
+tnn_tensor *tnn__transformer_block_forward(const tnn__transformer_block *b, const tnn__block_ctx *ctx, tnn_graph *g,
+                                           int64_t layer, tnn_tensor *x, tnn_tensor *keep_rows) {
+    const char *taps = ctx->args->taps;
+    float eps = ctx->hparams->rms_eps;
+
+    tnn_tensor *h = tnn__tap(g, taps, layer, "attn_norm", tnn_rms_norm(g, x, b->attn_norm, eps));
+    tnn_tensor *mixed = gqa(b, ctx, g, layer, h);
+    if (keep_rows) {
+        mixed = tnn_rows(g, mixed, keep_rows);
+        x = tnn_rows(g, x, keep_rows);
+    }
+    tnn_tensor *attn_out = tnn__tap(g, taps, layer, "attn_out", tnn__linear_build(g, b->output, mixed));
+    x = tnn_add(g, x, attn_out);
+
+    h = tnn_rms_norm(g, x, b->ffn_norm, eps);
+    tnn_tensor *ffn_out = tnn__tap(g, taps, layer, "ffn_out", tnn__swiglu_ffn(g, b->gate, b->up, b->down, h));
+    return tnn__tap(g, taps, layer, "resid_post", tnn_add(g, x, ffn_out));
+}

@@ -1,0 +1,20 @@
+/* Builders of the primitives. */
+#include "llm/primitives/primitives.h"
+
+tnn_tensor *tnn__split_heads(tnn_graph *g, tnn_tensor *x, int64_t d) {
+    if (!x) return NULL;
+    const int64_t *ne = tnn_tensor_ne(x);
+    return tnn_reshape(g, x, 3, (const int64_t[]){d, ne[0] / d, ne[1]});
+}
+
+tnn_tensor *tnn__join_heads(tnn_graph *g, tnn_tensor *x) {
+    if (!x) return NULL;
+    const int64_t *ne = tnn_tensor_ne(x);
+    return tnn_reshape(g, x, 2, (const int64_t[]){ne[0] * ne[1], ne[2]});
+}
+
+tnn_tensor *tnn__swiglu_ffn(tnn_graph *g, tnn__linear gate, tnn__linear up, tnn__linear down, tnn_tensor *x) {
+    tnn_tensor *a = tnn__linear_build(g, gate, x);
+    tnn_tensor *b = tnn__linear_build(g, up, x);
+    return tnn__linear_build(g, down, tnn_swiglu(g, a, b));
+}

@@ -1,0 +1,26 @@
+/*
+ * The parts blocks are made of, each a few ops: projections of a GQA layer, rotation, the gated feed-forward.
+ */
+#ifndef TNN_LLM_PRIMITIVES_H
+#define TNN_LLM_PRIMITIVES_H
+
+#include <tinynn/ops.h>
+
+/* A linear layer's weights; bias may be NULL. */
+typedef struct tnn__linear {
+    tnn_tensor *weight; /* [in, out] */
+    tnn_tensor *bias;   /* [out] */
+} tnn__linear;
+
+static inline tnn_tensor *tnn__linear_build(tnn_graph *g, tnn__linear l, tnn_tensor *x) {
+    return tnn_linear(g, l.weight, x, l.bias);
+}
+
+/* [d * n_heads, T] -> [d, n_heads, T] and back. */
+tnn_tensor *tnn__split_heads(tnn_graph *g, tnn_tensor *x, int64_t d);
+tnn_tensor *tnn__join_heads(tnn_graph *g, tnn_tensor *x);
+
+/* down(silu(gate x) * up x) */
+tnn_tensor *tnn__swiglu_ffn(tnn_graph *g, tnn__linear gate, tnn__linear up, tnn__linear down, tnn_tensor *x);
+
+#endif
