@@ -1,0 +1,278 @@
+/*
+ * Rendering a conversation: which text stands around each message, which bytes are whose, and what the ids are.
+ */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "text/buffer.h"
+#include "text/chat_template.h"
+#include "text/tokenizer_impl.h"
+
+#define ROLE_MAX_BYTES 64
+
+tnn_chat_options tnn_chat_options_default(void) {
+    return (tnn_chat_options){.generation_prompt = true};
+}
+
+void tnn_chat_rendering_free(tnn_chat_rendering *r) {
+    if (!r) return;
+    tnn__buffer_free(r->text.allocator, r->spans, r->span_capacity, sizeof *r->spans);
+    tnn_text_free(&r->text);
+    r->spans = NULL;
+    r->n_spans = r->span_capacity = 0;
+}
+
+typedef struct renderer {
+    const tnn_chat_template *c;
+    const tnn__chat_format *format;
+    const tnn_chat_options *options;
+    tnn_chat_rendering *r;
+    const tnn_chat_message *held; /* system message on its way into the next one */
+    bool any_turn, in_turn;
+    tnn_error *err;
+    tnn_status status; /* the first failure; what comes after it does nothing */
+} renderer;
+
+static void add(renderer *s, const char *text, size_t size, unsigned flags) {
+    if (s->status || size == 0) return;
+    tnn_chat_rendering *r = s->r;
+    bool extends = r->n_spans > 0 && r->spans[r->n_spans - 1].flags == flags;
+    if (!extends) {
+        void *spans = r->spans;
+        s->status =
+            tnn__buffer_reserve(r->text.allocator, &spans, &r->span_capacity, r->n_spans + 1, sizeof *r->spans, s->err);
+        if (s->status) return;
+        r->spans = spans;
+        r->spans[r->n_spans++] = (tnn_chat_span){r->text.n, r->text.n, flags};
+    }
+    s->status = tnn_text_append(&r->text, text, size, s->err);
+    r->spans[r->n_spans - 1].end = r->text.n;
+}
+
+static void add_template(renderer *s, const char *text, unsigned flags) {
+    if (text) add(s, text, strlen(text), flags);
+}
+
+static void add_str(renderer *s, tnn_gguf_str text) {
+    add(s, text.data, text.size, 0);
+}
+
+static bool is_ascii_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static void add_content(renderer *s, const tnn_chat_message *m, unsigned flags) {
+    const char *text = m->content;
+    size_t size = m->content_size;
+    bool answer = (flags & TNN_CHAT_ANSWER) != 0;
+    if (s->format->trim == TNN__TRIM_ALL || (s->format->trim == TNN__TRIM_ANSWERS && answer)) {
+        while (size > 0 && is_ascii_space(text[size - 1]))
+            size--;
+        while (size > 0 && is_ascii_space(text[0])) {
+            text++;
+            size--;
+        }
+    }
+    add(s, text, size, flags | TNN_CHAT_CONTENT);
+}
+
+static void fail(renderer *s, const tnn_chat_message *m, const char *what) {
+    if (s->status) return;
+    s->status = tnn__fail(s->err, TNN_E_UNSUPPORTED, "the chat template %s %s '%s'", s->format->name, what, m->role);
+}
+
+static void render_any_role(renderer *s, const tnn_chat_message *m) {
+    const tnn__chat_format *f = s->format;
+    add_template(s, f->any_role.before, 0);
+    add_template(s, m->role, 0);
+    add_template(s, f->any_role.after, 0);
+    if (s->held) {
+        add_content(s, s->held, 0);
+        add_template(s, f->system.after, 0);
+        s->held = NULL;
+    }
+    if (strcmp(m->role, "system") == 0) add_str(s, s->c->preamble);
+    add_content(s, m, 0);
+    if (f->user.after) {
+        add_template(s, f->user.after, 0);
+    } else {
+        add_str(s, s->c->eos);
+        add_template(s, f->answer_after, 0);
+    }
+}
+
+static void render_known_role(renderer *s, const tnn_chat_message *m, const tnn__chat_wrap *wrap) {
+    if (!s->in_turn) add_template(s, s->any_turn ? s->format->turn : s->format->first_turn, 0);
+    s->any_turn = s->in_turn = true;
+    add_template(s, wrap->before, 0);
+    add_content(s, m, 0);
+    add_template(s, wrap->after, 0);
+}
+
+static void render_answer(renderer *s, const tnn_chat_message *m, bool last) {
+    const tnn__chat_format *f = s->format;
+    add_template(s, f->answer_header, 0);
+    if (last) add_template(s, s->options->answer_prefix, 0);
+    add_template(s, f->answer_lead, TNN_CHAT_ANSWER);
+    add_content(s, m, TNN_CHAT_ANSWER);
+    if (f->answer_end) {
+        add_template(s, f->answer_end, TNN_CHAT_ANSWER);
+    } else {
+        add(s, s->c->eos.data, s->c->eos.size, TNN_CHAT_ANSWER);
+    }
+    add_template(s, f->answer_after, 0);
+    s->in_turn = false;
+}
+
+static void render_message(renderer *s, const tnn_chat_message *m, bool last) {
+    bool system = strcmp(m->role, "system") == 0;
+    if (strcmp(m->role, "assistant") == 0) {
+        render_answer(s, m, last);
+    } else if (system && s->format->system_in_user) {
+        if (s->held) fail(s, m, "has room for one message before the user's, not two, of the role");
+        s->held = m;
+    } else if (s->format->any_role.before) {
+        render_any_role(s, m);
+    } else if (system) {
+        render_known_role(s, m, &s->format->system);
+    } else if (strcmp(m->role, "user") == 0) {
+        render_known_role(s, m, &s->format->user);
+    } else {
+        fail(s, m, "has no form for a message of the role");
+    }
+}
+
+/* Roles become template text, so nothing but a name may stand there. */
+static bool is_role(const char *role) {
+    size_t n = role ? strlen(role) : 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = role[i];
+        bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        if (!word) return false;
+    }
+    return n > 0 && n <= ROLE_MAX_BYTES;
+}
+
+static tnn_status check_messages(const tnn_chat_message *messages, size_t n, tnn_error *err) {
+    if (n == 0) return tnn__fail(err, TNN_E_ARG, "a conversation needs at least one message");
+    for (size_t i = 0; i < n; i++) {
+        if (!is_role(messages[i].role)) {
+            return tnn__fail(err, TNN_E_ARG,
+                             "message %zu: the role '%.64s' is not a name of letters, digits, '_' and '-'", i + 1,
+                             messages[i].role ? messages[i].role : "");
+        }
+        if (!messages[i].content && messages[i].content_size) {
+            return tnn__fail(err, TNN_E_ARG, "message %zu has no content", i + 1);
+        }
+    }
+    return TNN_OK;
+}
+
+/* The system message that the template adds in front, if it does. */
+static void render_implied_system(renderer *s, const tnn_chat_message *implied, const tnn_chat_message *first) {
+    bool wanted = implied->content_size > 0 || s->c->preamble.size > 0;
+    if (wanted && strcmp(first->role, "system") != 0) render_message(s, implied, false);
+}
+
+/* Drops what is before the end of the last answer. */
+static void keep_after_last_answer(tnn_chat_rendering *r) {
+    size_t first = r->n_spans;
+    while (first > 0 && !(r->spans[first - 1].flags & TNN_CHAT_ANSWER))
+        first--;
+    if (first == 0) return;
+    size_t cut = r->spans[first - 1].end;
+    r->text.n -= cut;
+    memmove(r->text.data, r->text.data + cut, r->text.n);
+    r->n_spans -= first;
+    for (size_t i = 0; i < r->n_spans; i++) {
+        tnn_chat_span from = r->spans[first + i];
+        r->spans[i] = (tnn_chat_span){from.begin - cut, from.end - cut, from.flags};
+    }
+}
+
+tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_message *messages, size_t n,
+                           const tnn_chat_options *options, tnn_chat_rendering *r, tnn_error *err) {
+    tnn_chat_options defaults = tnn_chat_options_default();
+    if (!options) options = &defaults;
+    r->text.n = r->n_spans = 0;
+    tnn_status status = check_messages(messages, n, err);
+    if (status) return status;
+
+    renderer s = {.c = c, .format = c->format, .options = options, .r = r, .err = err};
+    tnn_gguf_str system = c->default_system;
+    if (options->default_system) system = (tnn_gguf_str){options->default_system, strlen(options->default_system)};
+    tnn_chat_message implied = {"system", system.data, system.size};
+    render_implied_system(&s, &implied, &messages[0]);
+    for (size_t i = 0; i < n; i++)
+        render_message(&s, &messages[i], i + 1 == n);
+    if (s.held) fail(&s, s.held, "needs a user message behind the one of the role");
+    if (options->generation_prompt) {
+        add_template(&s, c->format->answer_header, 0);
+        add_template(&s, options->answer_prefix, 0);
+    }
+    if (s.status) {
+        r->text.n = r->n_spans = 0;
+    } else if (options->after_last_answer) {
+        keep_after_last_answer(r);
+    }
+    return s.status;
+}
+
+/* Encodes spans[first, end), which are all of answers or all of context. */
+static tnn_status encode_spans(const tnn_tokenizer *t, const tnn_chat_rendering *r, size_t first, size_t end,
+                               tnn__region *regions, bool *after_special, tnn_ids *ids, tnn_error *err) {
+    size_t begin = r->spans[first].begin, n_regions = 0;
+    for (size_t i = first; i < end; i++) {
+        if (r->spans[i].flags & TNN_CHAT_CONTENT) continue;
+        regions[n_regions++] = (tnn__region){r->spans[i].begin - begin, r->spans[i].end - begin};
+    }
+    return tnn__tokenizer_encode_part(t, r->text.data + begin, r->spans[end - 1].end - begin, regions, n_regions,
+                                      after_special, ids, err);
+}
+
+static tnn_status mark(tnn_text *trained, size_t n, bool answer, tnn_error *err) {
+    static const char flags[2] = {0, 1};
+    tnn_status status = TNN_OK;
+    while (trained && n-- > 0 && !status)
+        status = tnn_text_append(trained, &flags[answer], 1, err);
+    return status;
+}
+
+static tnn_status encode_rendering(const tnn_tokenizer *t, const tnn_chat_rendering *r, bool bos, tnn_ids *ids,
+                                   tnn_text *trained, tnn_error *err) {
+    if (r->n_spans == 0) return TNN_OK;
+    tnn__region *regions = tnn__calloc_array(&t->alloc, r->n_spans, sizeof *regions);
+    if (!regions) return tnn__fail_nomem(err, "a conversation", r->n_spans * sizeof *regions);
+    tnn_status status = TNN_OK;
+    bool after_special = true;
+    if (bos && t->add_bos && t->special[TNN_SPECIAL_BOS] >= 0) {
+        status = tnn_ids_push(ids, t->special[TNN_SPECIAL_BOS], err);
+        if (!status) status = mark(trained, 1, false, err);
+    }
+    for (size_t first = 0, end; first < r->n_spans && !status; first = end) {
+        unsigned answer = r->spans[first].flags & TNN_CHAT_ANSWER;
+        for (end = first + 1; end < r->n_spans && (r->spans[end].flags & TNN_CHAT_ANSWER) == answer;)
+            end++;
+        size_t n_before = ids->n;
+        status = encode_spans(t, r, first, end, regions, &after_special, ids, err);
+        if (!status) status = mark(trained, ids->n - n_before, answer != 0, err);
+    }
+    tnn__free_array(&t->alloc, regions, r->n_spans, sizeof *regions);
+    return status;
+}
+
+tnn_status tnn_chat_encode(const tnn_chat_template *c, const tnn_tokenizer *t, const tnn_chat_message *messages,
+                           size_t n, const tnn_chat_options *options, tnn_ids *ids, tnn_text *trained, tnn_error *err) {
+    size_t n_ids = ids->n, n_trained = trained ? trained->n : 0;
+    tnn_chat_rendering r = {.text = {.allocator = &t->alloc}};
+    tnn_status status = tnn_chat_render(c, messages, n, options, &r, err);
+    bool whole = !options || !options->after_last_answer;
+    if (!status) status = encode_rendering(t, &r, whole, ids, trained, err);
+    tnn_chat_rendering_free(&r);
+    if (status) {
+        ids->n = n_ids;
+        if (trained) trained->n = n_trained;
+    }
+    return status;
+}
