@@ -123,6 +123,83 @@ typedef void tnn__rope_fn(const float *x, const float *cs, float *y, int64_t d, 
 typedef void tnn__to_f32_fn(const void *src, float *dst, int64_t n);
 typedef void tnn__from_f32_fn(const float *src, void *dst, int64_t n);
 
+/* --- gradients ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * dx[t][k] = sum_i w[i][k] * dy[t][i] for k in [k0, k1) and all n_cols rows t: the gradient of y = W x with respect to
+ * x. W as in tnn__gemm_args; block types are dequantised in panels, never as a whole. Products and sums in F32.
+ */
+typedef struct tnn__gemm_dx_args {
+    const void *w;
+    size_t row_bytes;
+    int64_t n_in;
+    int64_t n_out;
+    int64_t n_cols;
+    const float *dy; /* [n_out, n_cols] */
+    float *dx;       /* [n_in, n_cols] */
+} tnn__gemm_dx_args;
+
+typedef struct tnn__gemm_dx_kernel {
+    void (*run)(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch);
+    int32_t k_align; /* task borders along k are multiples of this: a power of two, at least the block size */
+    size_t (*scratch_bytes)(int64_t n_in, int64_t n_cols, int64_t n_k);
+} tnn__gemm_dx_kernel;
+
+/* dw[i][k] += sum_t dy[t][i] * x[t][k] for the rows i in [row0, row1) of an F32 W: its gradient, accumulated. */
+typedef struct tnn__gemm_dw_args {
+    int64_t n_in;
+    int64_t n_out;
+    int64_t n_cols;
+    const float *dy; /* [n_out, n_cols] */
+    const float *x;  /* [n_in, n_cols] */
+    float *dw;       /* [n_in, n_out] */
+} tnn__gemm_dw_args;
+
+typedef struct tnn__gemm_dw_kernel {
+    void (*run)(const tnn__gemm_dw_args *a, int64_t row0, int64_t row1, void *scratch);
+    int32_t row_align;
+    size_t (*scratch_bytes)(int64_t n_in, int64_t n_cols, int64_t rows);
+} tnn__gemm_dw_kernel;
+
+/*
+ * Gradient of attention without a cache for one query head h: from out, lse and dout of the forward, dq of that head
+ * and its share of dk and dv: all rows, at dk_share + t * d and dv_share + t * d_v (the shares of a group are added up
+ * afterwards). f has q, k, v, ranges, mask and lse of the forward; its out is only read.
+ */
+typedef struct tnn__attn_back_args {
+    tnn__attn_args f;  /* K and V in F32 */
+    const float *dout; /* [d_v, H, T] */
+    float *dq;         /* [d, H, T] */
+} tnn__attn_back_args;
+
+typedef void tnn__attn_back_fn(const tnn__attn_back_args *a, int64_t h, float *dk_share, float *dv_share,
+                               void *scratch);
+
+/* dx of y = rms_norm(x, gamma); dgamma += dy * x / rms(x). dx may be dy. */
+typedef void tnn__rms_norm_back_fn(const float *x, const float *gamma, const float *dy, float *dx, float *dgamma,
+                                   int64_t n, float eps);
+typedef void tnn__swiglu_back_fn(const float *gate, const float *up, const float *dy, float *dgate, float *dup,
+                                 int64_t n);
+
+/*
+ * Cross-entropy of one row of logits against a target: returns log-sum-exp(logits) - logits[target] and overwrites the
+ * logits with weight * (softmax - onehot(target)). target < 0: returns 0, the row becomes zeros.
+ */
+typedef float tnn__xent_fn(float *logits, int64_t n, int32_t target, float weight);
+
+/*
+ * AdamW with decoupled decay (Loshchilov & Hutter 2019, algorithm 2) on n elements:
+ * g' = clip * g, m = beta1 m + (1 - beta1) g', v = beta2 v + (1 - beta2) g'^2,
+ * p -= lr * (m / bias1 / (sqrt(v / bias2) + eps) + decay * p).
+ */
+typedef struct tnn__adamw_hyper {
+    float lr, beta1, beta2, eps, decay;
+    float bias1, bias2; /* 1 - beta^step */
+    float clip;
+} tnn__adamw_hyper;
+
+typedef void tnn__adamw_fn(float *p, const float *g, float *m, float *v, int64_t n, const tnn__adamw_hyper *h);
+
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
 typedef struct tnn__kernels {
@@ -140,10 +217,22 @@ typedef struct tnn__kernels {
     tnn__rope_fn *rope;
     tnn__to_f32_fn *to_f32[TNN_TYPE_COUNT];     /* every usable type */
     tnn__from_f32_fn *from_f32[TNN_TYPE_COUNT]; /* F32, F16, BF16, Q8_0: what a KV cache may hold */
+
+    /* Training: F32 activations against weights of every usable type, and gradients. */
+    tnn__gemm_kernel gemm_float[TNN_TYPE_COUNT];
+    tnn__gemm_dx_kernel gemm_dx[TNN_TYPE_COUNT];
+    tnn__gemm_dw_kernel gemm_dw;
+    tnn__attn_back_fn *attn_back;
+    size_t (*attn_back_scratch_bytes)(const tnn__attn_back_args *a);
+    tnn__rms_norm_back_fn *rms_norm_back;
+    tnn__swiglu_back_fn *swiglu_back;
+    tnn__xent_fn *xent;
+    tnn__adamw_fn *adamw;
 } tnn__kernels;
 
 /* Each fills in what it has; called in this order as far as the processor and the session's limit allow. */
 void tnn__kernels_init_portable(tnn__kernels *k);
+void tnn__kernels_init_back_portable(tnn__kernels *k); /* the gradient part, called by the one above */
 #if defined(__x86_64__)
 void tnn__kernels_init_avx2(tnn__kernels *k);       /* AVX2 + FMA + F16C */
 void tnn__kernels_init_avxvnni(tnn__kernels *k);    /* + AVX-VNNI */

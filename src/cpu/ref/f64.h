@@ -35,6 +35,32 @@ typedef struct tnn__attn_args_f64 {
     double *lse;
 } tnn__attn_args_f64;
 
+/* As tnn__gemm_dx_args, tnn__gemm_dw_args, tnn__attn_back_args. */
+typedef struct tnn__gemm_dx_args_f64 {
+    const void *w;
+    size_t row_bytes;
+    int64_t n_in;
+    int64_t n_out;
+    int64_t n_cols;
+    const double *dy;
+    double *dx;
+} tnn__gemm_dx_args_f64;
+
+typedef struct tnn__gemm_dw_args_f64 {
+    int64_t n_in;
+    int64_t n_out;
+    int64_t n_cols;
+    const double *dy;
+    const double *x;
+    double *dw;
+} tnn__gemm_dw_args_f64;
+
+typedef struct tnn__attn_back_args_f64 {
+    tnn__attn_args_f64 f;
+    const double *dout;
+    double *dq;
+} tnn__attn_back_args_f64;
+
 typedef struct tnn__kernels_f64 {
     /* Weights of `type`: F64 or any usable type. Scratch: n_in doubles. */
     void (*gemm)(tnn_type type, const tnn__gemm_args_f64 *a, int64_t row0, int64_t row1, void *scratch);
@@ -45,8 +71,16 @@ typedef struct tnn__kernels_f64 {
     void (*add)(const double *a, const double *b, double *y, int64_t n);
     void (*rope)(const double *x, const double *cs, double *y, int64_t d, int64_t n_rot, bool interleaved,
                  bool inverse);
+    void (*gemm_dx)(tnn_type type, const tnn__gemm_dx_args_f64 *a, int64_t k0, int64_t k1, void *scratch);
+    void (*gemm_dw)(const tnn__gemm_dw_args_f64 *a, int64_t row0, int64_t row1, void *scratch);
+    void (*attn_back)(const tnn__attn_back_args_f64 *a, int64_t h, double *dk_share, double *dv_share, void *scratch);
+    void (*rms_norm_back)(const double *x, const double *gamma, const double *dy, double *dx, double *dgamma, int64_t n,
+                          double eps);
+    void (*swiglu_back)(const double *gate, const double *up, const double *dy, double *dgate, double *dup, int64_t n);
+    double (*xent)(double *logits, int64_t n, int32_t target, double weight);
 } tnn__kernels_f64;
 
 void tnn__kernels_init_f64(tnn__kernels_f64 *k);
+void tnn__kernels_init_back_f64(tnn__kernels_f64 *k); /* the gradient part, called by the one above */
 
 #endif

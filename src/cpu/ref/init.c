@@ -9,4 +9,5 @@ void tnn__kernels_init_portable(tnn__kernels *k) {
     memset(k, 0, sizeof *k);
     tnn__kernels_init_float_portable(k);
     tnn__kernels_init_q8_portable(k);
+    tnn__kernels_init_back_portable(k);
 }

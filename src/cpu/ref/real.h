@@ -17,6 +17,9 @@
 typedef double real;
 typedef tnn__gemm_args_f64 gemm_args;
 typedef tnn__attn_args_f64 attn_args;
+typedef tnn__gemm_dx_args_f64 gemm_dx_args;
+typedef tnn__gemm_dw_args_f64 gemm_dw_args;
+typedef tnn__attn_back_args_f64 attn_back_args;
 #define REAL_EXP  exp
 #define REAL_LOG  log
 #define REAL_SQRT sqrt
@@ -24,6 +27,9 @@ typedef tnn__attn_args_f64 attn_args;
 typedef float real;
 typedef tnn__gemm_args gemm_args;
 typedef tnn__attn_args attn_args;
+typedef tnn__gemm_dx_args gemm_dx_args;
+typedef tnn__gemm_dw_args gemm_dw_args;
+typedef tnn__attn_back_args attn_back_args;
 #define REAL_EXP  expf
 #define REAL_LOG  logf
 #define REAL_SQRT sqrtf

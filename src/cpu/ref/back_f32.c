@@ -1,0 +1,58 @@
+/* Gradient kernels in single precision: that half of the portable table. */
+#include "cpu/ref/gemm.inc.h"
+
+#include "cpu/ref/back.inc.h"
+
+static size_t row_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
+    (void)n_cols, (void)rows;
+    return (size_t)n_in * sizeof(float);
+}
+
+static size_t no_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
+    (void)n_in, (void)n_cols, (void)rows;
+    return 0;
+}
+
+static size_t no_attn_scratch(const tnn__attn_back_args *a) {
+    (void)a;
+    return 0;
+}
+
+static void adamw(float *p, const float *g, float *m, float *v, int64_t n, const tnn__adamw_hyper *h) {
+    for (int64_t i = 0; i < n; i++) {
+        float grad = h->clip * g[i];
+        m[i] = h->beta1 * m[i] + (1.0f - h->beta1) * grad;
+        v[i] = h->beta2 * v[i] + (1.0f - h->beta2) * grad * grad;
+        p[i] -= h->lr * (m[i] / h->bias1 / (sqrtf(v[i] / h->bias2) + h->eps) + h->decay * p[i]);
+    }
+}
+
+#define WEIGHT_TYPES(X)                                                                                                \
+    X(F32)                                                                                                             \
+    X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) \
+        X(MXFP4)
+
+#define X(type)                                                                                                        \
+    static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
+        gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
+    }                                                                                                                  \
+    static void gemm_dx_##type(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {                    \
+        gemm_dx(TNN_TYPE_##type, a, k0, k1, scratch);                                                                  \
+    }
+WEIGHT_TYPES(X)
+#undef X
+
+void tnn__kernels_init_back_portable(tnn__kernels *k) {
+#define X(type)                                                                                                        \
+    k->gemm_float[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, row_scratch};                           \
+    k->gemm_dx[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, row_scratch};
+    WEIGHT_TYPES(X)
+#undef X
+    k->gemm_dw = (tnn__gemm_dw_kernel){gemm_dw, 1, no_scratch};
+    k->attn_back = attn_back;
+    k->attn_back_scratch_bytes = no_attn_scratch;
+    k->rms_norm_back = rms_norm_back;
+    k->swiglu_back = swiglu_back;
+    k->xent = xent;
+    k->adamw = adamw;
+}
