@@ -146,7 +146,7 @@ static bool check_version(parser *p, uint32_t version) {
     if (version == 0) return fail_at(p, TNN_E_FORMAT, at, "GGUF version 0 does not exist; the file is damaged");
     if ((version & 0xffff) == 0) {
         return fail_at(p, TNN_E_UNSUPPORTED, at,
-                       "version 0x%08" PRIx32 ": a big-endian file; convert it to little-endian (gguf_convert_endian)",
+                       "version 0x%08" PRIx32 ": a big-endian file; convert it to little-endian (gguf-convert-endian)",
                        version);
     }
     if (version == 1) {
