@@ -4,6 +4,7 @@
  */
 #include <tinynn/sampler.h>
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -187,6 +188,7 @@ static tnn_status collect(tnn_sampler *s, const float *logits, size_t *n, tnn_er
         if (count > 0) {
             logit = logit <= 0.0f ? logit * p->repeat_penalty : logit / p->repeat_penalty;
             logit -= (float)count * p->frequency_penalty + p->presence_penalty;
+            logit = fmaxf(-FLT_MAX, fminf(FLT_MAX, logit)); /* extreme penalties stay numbers */
         }
         s->candidates[(*n)++] = (candidate){.logit = logit, .id = id};
     }
@@ -257,18 +259,17 @@ tnn_status tnn_sampler_sample(tnn_sampler *s, const float *logits, uint64_t posi
     tnn_status status = collect(s, logits, &n, err);
     if (status) return status;
 
-    bool greedy = p->temperature == 0.0f && p->typical_p >= 1.0f;
+    bool greedy = p->temperature == 0.0f;
     size_t k = greedy ? 1 : p->top_k > 0 && (size_t)p->top_k < n ? (size_t)p->top_k : n;
     take_first(c, n, k, likelier);
     n = k;
     if (p->typical_p < 1.0f) n = keep_typical(c, n, p->typical_p);
-    if (p->temperature == 0.0f) n = 1;
     if (p->top_p < 1.0f) n = count_share(c, n, weigh(c, n, 1.0), p->top_p);
     if (p->min_p > 0.0f) {
         weigh(c, n, 1.0);
         n = keep_min_p(c, n, p->min_p);
     }
-    double sum = weigh(c, n, p->temperature > 0.0f ? (double)p->temperature : 1.0);
+    double sum = weigh(c, n, greedy ? 1.0 : (double)p->temperature);
     *id = c[draw(c, n, sum, p->seed, position)].id;
     return TNN_OK;
 }
