@@ -4,11 +4,13 @@
 
 #include <tinynn/allocator.h>
 #include <tinynn/chat.h>
+#include <tinynn/eval.h>
 #include <tinynn/gguf.h>
 #include <tinynn/isa.h>
 #include <tinynn/llama_arch.h>
 #include <tinynn/model.h>
 #include <tinynn/ops.h>
+#include <tinynn/quantize.h>
 #include <tinynn/sampler.h>
 #include <tinynn/seq.h>
 #include <tinynn/session.h>

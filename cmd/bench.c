@@ -1,0 +1,179 @@
+/* `tnn bench`: how fast a model runs here. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "open.h"
+#include "ui.h"
+#include "verbs.h"
+
+#define MAX_REPEATS 1000
+
+typedef struct bench_args {
+    file_args file;
+    compute_args compute;
+    context_args context;
+    int64_t n_prompt, n_gen, n_repeats;
+    bool json;
+} bench_args;
+
+static const arg_option verb_options[] = {
+    {"-p, --n-prompt", ARG_INT, offsetof(bench_args, n_prompt), "N", 0, 1 << 20, NULL,
+     "tokens of the prompt that prefill computes; 0: no prefill"},
+    {"-n, --n-gen", ARG_INT, offsetof(bench_args, n_gen), "N", 0, 1 << 20, NULL,
+     "tokens that are decoded one by one; 0: no decoding"},
+    {"-r, --repetitions", ARG_INT, offsetof(bench_args, n_repeats), "N", 1, MAX_REPEATS, NULL,
+     "times each is measured"},
+    {"-b, --batch-size", ARG_INT, offsetof(bench_args, context.n_batch), "N", 1, 65536, NULL,
+     "tokens of a prompt computed at once"},
+    {"--kv-type, --cache-type", ARG_TEXT, offsetof(bench_args, context.kv_type), "TYPE", 0, 0, NULL,
+     "type of the KV cache: f32, f16, bf16 or q8_0"},
+    {"--json", ARG_FLAG, offsetof(bench_args, json), NULL, 0, 0, NULL, "one JSON object"},
+    {0},
+};
+
+typedef struct rate {
+    double median, min, max; /* tokens per second */
+} rate;
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static rate rate_of(double *values, int64_t n) {
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return (rate){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
+}
+
+/* Ids that are no text and the same everywhere; speed does not depend on them. */
+static void fill_ids(int32_t *ids, int64_t n, int64_t n_vocab) {
+    for (int64_t i = 0; i < n; i++)
+        ids[i] = (int32_t)((i * 7919 + 1) % n_vocab);
+}
+
+/* Seconds of one prefill (step = n) or of decoding (step = 1), from an empty cache. */
+static tnn_status measure_once(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, double *seconds,
+                               tnn_error *err) {
+    tnn_status status = tnn_seq_truncate(q, 0, err);
+    double start = ui_seconds();
+    for (int64_t i = 0; i < n && status == TNN_OK; i += step)
+        status = tnn_seq_append(q, ids + i, step, TNN_WANT_LAST, NULL, NULL, err);
+    *seconds = ui_seconds() - start;
+    return status;
+}
+
+/* The first round warms up and does not count. */
+static int measure(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, int64_t n_repeats, rate *out) {
+    double values[MAX_REPEATS];
+    ui_progress progress = ui_progress_begin(step == 1 ? "decode" : "prefill");
+    tnn_error err;
+    for (int64_t i = -1; i < n_repeats; i++) {
+        double seconds;
+        if (measure_once(q, ids, n, step, &seconds, &err) != TNN_OK) return ui_fail(&err);
+        if (ui_interrupted()) return ui_error(UI_FAILURE, "interrupted");
+        if (i >= 0) values[i] = (double)n / seconds;
+        ui_progress_update(&progress, i + 1, n_repeats, NULL);
+    }
+    ui_progress_end(&progress);
+    *out = rate_of(values, n_repeats);
+    return UI_OK;
+}
+
+typedef struct report {
+    rate prefill, decode;
+    uint64_t weight_bytes; /* read for each decoded token */
+    uint64_t matmul_params;
+} report;
+
+static json_t *rate_json(int64_t n, const rate *r) {
+    if (n == 0) return json_null();
+    return json_pack("{s:I, s:{s:f, s:f, s:f}}", "tokens", (json_int_t)n, "tokens_per_second", "median", r->median,
+                     "min", r->min, "max", r->max);
+}
+
+static int print_json(const bench_args *args, const engine *e, const report *r) {
+    return json_print(
+        json_pack("{s:s, s:I, s:I, s:i, s:s, s:I, s:o, s:o}", "architecture", tnn_model_hparams(e->model)->arch,
+                  "parameters", (json_int_t)tnn_model_n_params(e->model), "weight_bytes", (json_int_t)r->weight_bytes,
+                  "threads", tnn_session_threads(e->session), "isa", tnn_isa_name(tnn_session_isa(e->session)),
+                  "repetitions", (json_int_t)args->n_repeats, "prefill", rate_json(args->n_prompt, &r->prefill),
+                  "decode", rate_json(args->n_gen, &r->decode)));
+}
+
+static void print_rate(const char *what, int64_t n, const rate *r) {
+    if (n > 0) printf("%-8s %6" PRId64 " tokens  %9.2f tok/s  (%.2f to %.2f)\n", what, n, r->median, r->min, r->max);
+}
+
+static int print_report(const bench_args *args, const engine *e, const report *r) {
+    char params[UI_NUMBER], bytes[UI_NUMBER];
+    printf("%s, %s parameters, %s of weights, %d threads, %s\n", tnn_model_hparams(e->model)->arch,
+           ui_count(params, (uint64_t)tnn_model_n_params(e->model)), ui_bytes(bytes, r->weight_bytes),
+           tnn_session_threads(e->session), tnn_isa_name(tnn_session_isa(e->session)));
+    print_rate("prefill", args->n_prompt, &r->prefill);
+    print_rate("decode", args->n_gen, &r->decode);
+    return UI_OK;
+}
+
+/* Matrices that every token goes through; of the embedding it reads one row, unless that is the output too. */
+static void count_weights(const tnn_model *m, report *r) {
+    const tnn_gguf *g = tnn_model_gguf(m);
+    int64_t embedding = tnn_model_hparams(m)->tied ? -1 : tnn_gguf_find_tensor(g, "token_embd.weight");
+    for (int64_t i = 0; i < tnn_gguf_n_tensors(g); i++) {
+        const tnn_gguf_tensor *t = tnn_gguf_tensor_at(g, i);
+        if (i == embedding || t->n_dims < 2) continue;
+        r->weight_bytes += t->n_bytes;
+        r->matmul_params += (uint64_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
+    }
+}
+
+static int bench(const bench_args *args, engine *e, int64_t n_ids) {
+    report r = {0};
+    int32_t *ids = malloc((size_t)n_ids * sizeof *ids);
+    if (!ids) return ui_error(UI_FAILURE, "out of memory");
+    fill_ids(ids, n_ids, tnn_model_hparams(e->model)->n_vocab);
+    count_weights(e->model, &r);
+    int code = UI_OK;
+    if (args->n_prompt) code = measure(e->seq, ids, args->n_prompt, args->n_prompt, args->n_repeats, &r.prefill);
+    if (code == UI_OK && args->n_gen) code = measure(e->seq, ids, args->n_gen, 1, args->n_repeats, &r.decode);
+    free(ids);
+    if (code != UI_OK) return code;
+    return args->json ? print_json(args, e, &r) : print_report(args, e, &r);
+}
+
+static void init(void *p) {
+    bench_args *args = p;
+    context_args_init(&args->context);
+    args->n_prompt = 512;
+    args->n_gen = 128;
+    args->n_repeats = 5;
+}
+
+static int run(void *p) {
+    bench_args *args = p;
+    engine e = {0};
+    int64_t n_ids = args->n_prompt > args->n_gen ? args->n_prompt : args->n_gen;
+    if (n_ids == 0) return ui_error(UI_USAGE, "-p 0 and -n 0 leave nothing to measure");
+    args->context.n_ctx = n_ids;
+    int code = open_engine(&e, &args->file, &args->compute);
+    if (code == UI_OK) code = open_seq(&e, &args->context, NULL);
+    if (code == UI_OK) code = bench(args, &e, n_ids);
+    close_engine(&e);
+    return code;
+}
+
+const verb verb_bench = {
+    .name = "bench",
+    .summary = "how fast a model runs here",
+    .description =
+        "Measures prefill of -p tokens and decoding of -n tokens, -r times each, from an empty cache, after a "
+        "round that does not count. Tells the median, the slowest and the fastest.",
+    .positionals = {{"MODEL", offsetof(bench_args, file.model), false}},
+    .groups = {{verb_options, 0},
+               {compute_options, offsetof(bench_args, compute)},
+               {file_options, offsetof(bench_args, file)}},
+    .args_size = sizeof(bench_args),
+    .init = init,
+    .run = run,
+};

@@ -1,0 +1,147 @@
+/* `tnn eval`: how well a model predicts a text. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <tinynn/eval.h>
+
+#include "input.h"
+#include "json.h"
+#include "open.h"
+#include "taps.h"
+#include "ui.h"
+#include "verbs.h"
+
+typedef struct eval_args {
+    file_args file;
+    compute_args compute;
+    tap_args taps;
+    context_args context;
+    const char *text;
+    int64_t n_chunks;
+    bool no_bos, no_special, json;
+} eval_args;
+
+static const arg_option verb_options[] = {
+    {"--text, -f, --file", ARG_TEXT, offsetof(eval_args, text), "FILE", 0, 0, NULL, "the text; - is standard input"},
+    {"-c, --ctx-size", ARG_INT, offsetof(eval_args, context.n_ctx), "N", 4, 1 << 24, NULL,
+     "tokens of a window; the second half of each is scored"},
+    {"--chunks", ARG_INT, offsetof(eval_args, n_chunks), "N", -1, INT32_MAX, "all", "windows, at most"},
+    {"-b, --batch-size", ARG_INT, offsetof(eval_args, context.n_batch), "N", 1, 65536, "half a window",
+     "tokens computed at once"},
+    {"--kv-type, --cache-type", ARG_TEXT, offsetof(eval_args, context.kv_type), "TYPE", 0, 0, NULL,
+     "type of the KV cache: f32, f16, bf16 or q8_0"},
+    {"--no-bos", ARG_FLAG, offsetof(eval_args, no_bos), NULL, 0, 0, NULL,
+     "no BOS in front of each window; without this, there is one if the model is used to it"},
+    {"--no-special", ARG_FLAG, offsetof(eval_args, no_special), NULL, 0, 0, NULL,
+     "take special tokens in the text, such as <|im_end|>, for plain text"},
+    {"--json", ARG_FLAG, offsetof(eval_args, json), NULL, 0, 0, NULL,
+     "one JSON object: ppl, ppl_error, nll, tokens, scored, windows, n_ctx, seconds, taps"},
+    {0},
+};
+
+typedef struct watch {
+    ui_progress progress;
+    taps taps;
+    int tap_code;
+} watch;
+
+static bool on_window(void *ctx, const tnn_perplexity_result *so_far) {
+    watch *w = ctx;
+    char detail[64];
+    snprintf(detail, sizeof detail, "ppl %.4f", so_far->ppl);
+    ui_progress_update(&w->progress, so_far->n_windows, so_far->of_windows, detail);
+    return !ui_interrupted();
+}
+
+static bool on_batch(void *ctx, tnn_seq *q, int64_t pos, int64_t n) {
+    watch *w = ctx;
+    (void)pos;
+    (void)n;
+    w->tap_code = taps_collect(&w->taps, q);
+    return w->tap_code == UI_OK && !ui_interrupted();
+}
+
+static int read_ids(const eval_args *args, const engine *e, tnn_ids *ids) {
+    prompt_args prompt = {.file = args->text, .no_bos = args->no_bos, .no_special = args->no_special};
+    if (!args->text) return ui_error(UI_USAGE, "--text FILE is missing: what the model is to predict");
+    return input_prompt(&prompt, tnn_model_tokenizer(e->model), tnn_model_hparams(e->model)->n_vocab, ids);
+}
+
+static int print_result(const eval_args *args, const watch *w, const tnn_perplexity_result *r, size_t n_ids,
+                        double seconds) {
+    if (args->json)
+        return json_print(json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:f, s:o}", "ppl", json_number(r->ppl),
+                                    "ppl_error", json_number(r->ppl_error), "nll", json_number(r->nll), "tokens",
+                                    (json_int_t)n_ids, "scored", (json_int_t)r->n_scored, "windows",
+                                    (json_int_t)r->n_windows, "n_ctx", (json_int_t)args->context.n_ctx, "seconds",
+                                    seconds, "taps", taps_json(&w->taps)));
+    printf("ppl %.4f +- %.4f (%" PRId64 " tokens scored in %" PRId64 " windows of %" PRId64 ", %.1f s)\n", r->ppl,
+           r->ppl_error, r->n_scored, r->n_windows, args->context.n_ctx, seconds);
+    taps_print(&w->taps);
+    return UI_OK;
+}
+
+static int measure(const eval_args *args, engine *e, const tnn_ids *ids, watch *w) {
+    const tnn_tokenizer *tokenizer = tnn_model_tokenizer(e->model);
+    tnn_perplexity_options options = tnn_perplexity_options_default();
+    tnn_perplexity_result result;
+    tnn_error err;
+    options.n_ctx = args->context.n_ctx;
+    options.n_windows = args->n_chunks < 0 ? 0 : args->n_chunks;
+    options.n_threads = tnn_session_threads(e->session);
+    if (!args->no_bos && tnn_tokenizer_add_bos(tokenizer))
+        options.bos = tnn_tokenizer_special(tokenizer, TNN_SPECIAL_BOS);
+    options.on_window = on_window;
+    options.on_batch = on_batch;
+    options.ctx = w;
+    w->progress = ui_progress_begin("windows");
+    double start = ui_seconds();
+    tnn_status status = tnn_perplexity(&result, e->seq, ids->data, (int64_t)ids->n, &options, &err);
+    ui_progress_end(&w->progress);
+    if (w->tap_code != UI_OK) return w->tap_code;
+    if (status != TNN_OK) return ui_fail(&err);
+    int code = taps_write(&w->taps, &args->taps);
+    return code == UI_OK ? print_result(args, w, &result, ids->n, ui_seconds() - start) : code;
+}
+
+static void init(void *p) {
+    eval_args *args = p;
+    context_args_init(&args->context);
+    args->context.n_ctx = 512;
+    args->context.n_batch = 0;
+}
+
+static int run(void *p) {
+    eval_args *args = p;
+    engine e = {0};
+    tnn_ids ids = {0};
+    watch w = {0};
+    if (args->context.n_batch == 0)
+        args->context.n_batch = args->context.n_ctx / 2 < 1024 ? args->context.n_ctx / 2 : 512;
+    int code = taps_begin(&w.taps, &args->taps);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
+    if (code == UI_OK) code = read_ids(args, &e, &ids);
+    if (code == UI_OK) code = open_seq(&e, &args->context, w.taps.globs);
+    if (code == UI_OK) code = measure(args, &e, &ids, &w);
+    taps_end(&w.taps);
+    tnn_ids_free(&ids);
+    close_engine(&e);
+    return code;
+}
+
+const verb verb_eval = {
+    .name = "eval",
+    .summary = "perplexity of a text",
+    .description =
+        "Measures perplexity as llama-perplexity does: the text is cut into windows of -c tokens that do not "
+        "overlap, each is computed by itself, and the second half of each is scored. The number after +- is "
+        "the standard error.",
+    .positionals = {{"MODEL", offsetof(eval_args, file.model), false}},
+    .groups = {{verb_options, 0},
+               {tap_options, offsetof(eval_args, taps)},
+               {compute_options, offsetof(eval_args, compute)},
+               {file_options, offsetof(eval_args, file)}},
+    .args_size = sizeof(eval_args),
+    .init = init,
+    .run = run,
+};

@@ -1,0 +1,117 @@
+/* Opening files, models and sequences as the shared options say. */
+#include "open.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "models.h"
+#include "ui.h"
+
+#define MAX_CONTEXT (1 << 24)
+
+const arg_option file_options[] = {
+    {"-m, --model", ARG_TEXT, offsetof(file_args, model), "MODEL", 0, 0, NULL,
+     "a GGUF file, or a name that tnn list shows; the same as the argument MODEL"},
+    {"--no-mmap", ARG_FLAG, offsetof(file_args, no_mmap), NULL, 0, 0, NULL,
+     "read the file into memory instead of mapping it"},
+    {0},
+};
+
+const arg_option compute_options[] = {
+    {"-t, --threads", ARG_INT, offsetof(compute_args, n_threads), "N", 0, 1024, "all processors", "threads"},
+    {"--isa", ARG_TEXT, offsetof(compute_args, isa), "NAME", 0, 0, "the best there is",
+     "highest instruction set to use: portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16, neon, dotprod, i8mm"},
+    {0},
+};
+
+const arg_option context_options[] = {
+    {"-c, --ctx-size", ARG_INT, offsetof(context_args, n_ctx), "N", 1, MAX_CONTEXT,
+     "what the model was trained with, at most 4096", "context in tokens"},
+    {"-b, --batch-size", ARG_INT, offsetof(context_args, n_batch), "N", 1, 65536, NULL,
+     "tokens of a prompt computed at once"},
+    {"--kv-type, --cache-type", ARG_TEXT, offsetof(context_args, kv_type), "TYPE", 0, 0, NULL,
+     "type of the KV cache: f32, f16, bf16 or q8_0"},
+    {0},
+};
+
+void context_args_init(context_args *args) {
+    tnn_seq_options standard = tnn_seq_options_default();
+    args->n_ctx = standard.n_ctx;
+    args->n_batch = standard.n_batch;
+    args->kv_type = tnn_type_get_info((int32_t)standard.kv_type)->name;
+}
+
+int open_find(const file_args *file, char **path) {
+    *path = NULL;
+    if (!file->model) return ui_error(UI_USAGE, "MODEL is missing: a GGUF file, or a name that tnn list shows");
+    return models_find(file->model, path);
+}
+
+int open_gguf(tnn_gguf **out, const char *path, const file_args *file) {
+    tnn_error err;
+    tnn_gguf_open_options options = tnn_gguf_open_options_default();
+    options.use_mmap = !file->no_mmap;
+    return tnn_gguf_open(out, path, &options, &err) == TNN_OK ? UI_OK : ui_fail(&err);
+}
+
+static int open_session(engine *e, const compute_args *compute) {
+    tnn_error err;
+    tnn_session_options options = tnn_session_options_default();
+    options.n_threads = (int)compute->n_threads;
+    if (compute->isa) {
+        int isa = tnn_isa_from_name(compute->isa);
+        if (isa < 0 || !tnn_isa_available((tnn_isa)isa))
+            return ui_error(UI_USAGE, "--isa: %s %s; this machine can do %s and below", compute->isa,
+                            isa < 0 ? "is no instruction set" : "is not there on this processor",
+                            tnn_isa_name(tnn_isa_detect()));
+        options.isa = (tnn_isa)isa;
+    }
+    return tnn_session_new(&e->session, &options, &err) == TNN_OK ? UI_OK : ui_fail(&err);
+}
+
+int open_engine(engine *e, const file_args *file, const compute_args *compute) {
+    char *path;
+    int code = open_find(file, &path);
+    if (code == UI_OK) code = open_session(e, compute);
+    if (code == UI_OK) {
+        tnn_error err;
+        tnn_model_options options = tnn_model_options_default();
+        options.use_mmap = !file->no_mmap;
+        if (tnn_model_load(&e->model, e->session, path, &options, &err) != TNN_OK) code = ui_fail(&err);
+    }
+    free(path);
+    return code;
+}
+
+int context_kv_type(const context_args *args, tnn_type *type) {
+    int32_t t = tnn_type_from_name(args->kv_type);
+    if (t != TNN_TYPE_F32 && t != TNN_TYPE_F16 && t != TNN_TYPE_BF16 && t != TNN_TYPE_Q8_0)
+        return ui_error(UI_USAGE, "--kv-type: '%s' is not one of f32, f16, bf16, q8_0", args->kv_type);
+    *type = (tnn_type)t;
+    return UI_OK;
+}
+
+int open_seq(engine *e, const context_args *context, const char *taps) {
+    tnn_error err;
+    tnn_seq_options options = tnn_seq_options_default();
+    options.n_ctx = context->n_ctx;
+    options.n_batch = context->n_batch;
+    options.taps = taps;
+    int code = context_kv_type(context, &options.kv_type);
+    if (code != UI_OK) return code;
+    return tnn_seq_new(&e->seq, e->model, &options, &err) == TNN_OK ? UI_OK : ui_fail(&err);
+}
+
+void close_engine(engine *e) {
+    tnn_seq_free(e->seq);
+    tnn_model_free(e->model);
+    tnn_session_free(e->session);
+    *e = (engine){0};
+}
+
+int thread_count(int64_t n_threads) {
+    if (n_threads > 0) return (int)n_threads;
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 1024 ? 1024 : (int)n;
+}

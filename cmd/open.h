@@ -1,0 +1,58 @@
+/*
+ * Options that many verbs share, and opening what they name: a file, or a session with a model and a sequence. Every
+ * function reports its own failure and returns the exit status.
+ */
+#ifndef CMD_OPEN_H
+#define CMD_OPEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tinynn/gguf.h>
+#include <tinynn/seq.h>
+
+#include "args.h"
+
+typedef struct file_args {
+    const char *model;
+    bool no_mmap;
+} file_args;
+
+typedef struct compute_args {
+    int64_t n_threads;
+    const char *isa;
+} compute_args;
+
+typedef struct context_args {
+    int64_t n_ctx, n_batch;
+    const char *kv_type;
+} context_args;
+
+extern const arg_option file_options[];
+extern const arg_option compute_options[];
+extern const arg_option context_options[];
+
+void context_args_init(context_args *args); /* defaults, from the library's */
+
+int context_kv_type(const context_args *args, tnn_type *type);
+
+/* The path that MODEL means, malloc'd; NULL on failure. */
+int open_find(const file_args *file, char **path);
+int open_gguf(tnn_gguf **out, const char *path, const file_args *file);
+
+typedef struct engine {
+    tnn_session *session;
+    tnn_model *model;
+    tnn_seq *seq;
+} engine;
+
+/* Session and model. Whatever comes of it, close_engine frees what is there. */
+int open_engine(engine *e, const file_args *file, const compute_args *compute);
+/* `taps` are globs separated by commas, or NULL. */
+int open_seq(engine *e, const context_args *context, const char *taps);
+void close_engine(engine *e);
+
+/* Number of threads the verbs without a session use: what -t says, else one per processor. */
+int thread_count(int64_t n_threads);
+
+#endif

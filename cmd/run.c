@@ -1,0 +1,154 @@
+/* `tnn run`: a prompt in, text out. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tinynn/chat.h>
+
+#include "conversation.h"
+#include "generate.h"
+#include "input.h"
+#include "json.h"
+#include "open.h"
+#include "taps.h"
+#include "ui.h"
+#include "verbs.h"
+
+typedef struct run_args {
+    file_args file;
+    compute_args compute;
+    prompt_args prompt;
+    context_args context;
+    sample_args sample;
+    tap_args taps;
+    chat_args chat;
+    bool raw, json, quiet;
+} run_args;
+
+static const arg_option verb_options[] = {
+    {"--raw, -no-cnv", ARG_FLAG, offsetof(run_args, raw), NULL, 0, 0, NULL,
+     "continue the text as it stands, also where the model has a chat template"},
+    {"-q, --quiet", ARG_FLAG, offsetof(run_args, quiet), NULL, 0, 0, NULL, "no timings on stderr"},
+    {"--json", ARG_FLAG, offsetof(run_args, json), NULL, 0, 0, NULL,
+     "one JSON object when done: text, ids, finish_reason, prompt_ids, seed, tokens per second, taps"},
+    {0},
+};
+
+/* Whether the prompt is a message to a model that was taught to answer. */
+static bool is_message(const run_args *args, const tnn_model *m) {
+    if (args->raw || args->prompt.ids) return false;
+    if (args->chat.template_name || args->chat.system) return true; /* asked for: a missing template is an error */
+    tnn_chat_template *own;
+    bool has = tnn_chat_template_new(&own, tnn_model_gguf(m), NULL, NULL, NULL) == TNN_OK;
+    tnn_chat_template_free(own);
+    return has && tnn_model_tokenizer(m);
+}
+
+static int encode_message(const run_args *args, const tnn_model *m, tnn_ids *ids) {
+    conversation c;
+    tnn_text text = {0};
+    int code = conversation_begin(&c, m, &args->chat);
+    if (code == UI_OK) code = input_text(&args->prompt, &text);
+    if (code == UI_OK && text.n == 0) code = ui_error(UI_USAGE, "the prompt is empty");
+    if (code == UI_OK) code = conversation_add(&c, "user", text.data, text.n);
+    if (code == UI_OK) code = conversation_encode(&c, tnn_model_tokenizer(m), ids);
+    tnn_text_free(&text);
+    conversation_end(&c);
+    return code;
+}
+
+static int encode(const run_args *args, const tnn_model *m, tnn_ids *ids) {
+    if (args->raw && (args->chat.template_name || args->chat.system))
+        return ui_error(UI_USAGE, "--raw excludes --chat-template and --system");
+    int code = is_message(args, m)
+                   ? encode_message(args, m, ids)
+                   : input_prompt(&args->prompt, tnn_model_tokenizer(m), tnn_model_hparams(m)->n_vocab, ids);
+    if (code == UI_OK && ids->n == 0) return ui_error(UI_USAGE, "the prompt is empty");
+    return code;
+}
+
+static int print_json(const run_args *args, const generation *gen, const tnn_ids *prompt) {
+    const tnn_generate_result *r = &gen->result;
+    const int32_t *ids = tnn_seq_ids(gen->engine->seq) + r->n_prompt;
+    json_t *object = json_object();
+    json_object_set_new(object, "text", json_text(gen->text.data, gen->text.n));
+    json_object_set_new(object, "ids", json_ids(ids, (size_t)r->n_generated));
+    json_object_set_new(object, "finish_reason", json_string(tnn_finish_name(r->finish)));
+    json_object_set_new(object, "prompt_ids", json_ids(prompt->data, prompt->n));
+    json_object_set_new(object, "seed", json_integer(args->sample.seed));
+    json_object_set_new(object, "prompt_tokens", json_integer(r->n_prompt));
+    json_object_set_new(object, "generated_tokens", json_integer(r->n_generated));
+    json_object_set_new(object, "prompt_seconds", json_number(r->prompt_seconds));
+    json_object_set_new(object, "decode_seconds", json_number(r->decode_seconds));
+    json_object_set_new(object, "prompt_tokens_per_second",
+                        json_number(tokens_per_second(r->n_prompt, r->prompt_seconds)));
+    json_object_set_new(object, "decode_tokens_per_second",
+                        json_number(tokens_per_second(r->n_generated, r->decode_seconds)));
+    json_object_set_new(object, "taps", taps_json(gen->taps));
+    return json_print(object);
+}
+
+static int generate(const run_args *args, engine *e, taps *t, const tnn_ids *prompt) {
+    generation gen = {.sample = &args->sample,
+                      .engine = e,
+                      .taps = t,
+                      .n_batch = args->context.n_batch,
+                      .stream = !args->json};
+    int code = generation_run(&gen, prompt);
+    if (code == UI_OK) code = taps_write(t, &args->taps);
+    if (!args->json && gen.text.n > 0) putchar('\n');
+    if (code == UI_OK && args->json) {
+        code = print_json(args, &gen, prompt);
+    } else if (code == UI_OK) {
+        fflush(stdout);
+        taps_print(t);
+        if (!args->quiet) generation_print_timings(&gen);
+    }
+    generation_end(&gen);
+    return code;
+}
+
+static void init(void *p) {
+    run_args *args = p;
+    context_args_init(&args->context);
+    sample_args_init(&args->sample);
+}
+
+static int run(void *p) {
+    run_args *args = p;
+    engine e = {0};
+    tnn_ids prompt = {0};
+    taps t;
+    sample_args_pick_seed(&args->sample);
+    int code = taps_begin(&t, &args->taps);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
+    if (code == UI_OK) code = encode(args, e.model, &prompt);
+    if (code == UI_OK) code = open_seq(&e, &args->context, t.globs);
+    if (code == UI_OK) code = generate(args, &e, &t, &prompt);
+    taps_end(&t);
+    tnn_ids_free(&prompt);
+    close_engine(&e);
+    return code;
+}
+
+const verb verb_run = {
+    .name = "run",
+    .summary = "generate text from a prompt",
+    .description =
+        "Generates text after a prompt and prints it as it comes. Where the file has a chat template (an instruct "
+        "model) "
+        "the prompt is a message and the answer is printed; with --raw, with --prompt-ids, and for a base model the "
+        "text itself goes on. Ctrl-C ends the text; a second one ends the program.",
+    .positionals = {{"MODEL", offsetof(run_args, file.model), false}},
+    .groups = {{prompt_options, offsetof(run_args, prompt)},
+               {verb_options, 0},
+               {chat_options, offsetof(run_args, chat)},
+               {sample_options, offsetof(run_args, sample)},
+               {context_options, offsetof(run_args, context)},
+               {tap_options, offsetof(run_args, taps)},
+               {compute_options, offsetof(run_args, compute)},
+               {file_options, offsetof(run_args, file)}},
+    .args_size = sizeof(run_args),
+    .init = init,
+    .run = run,
+};
