@@ -152,7 +152,10 @@ TNN_API tnn_status tnn_gguf_set_str_array(tnn_gguf_writer *w, const char *key, c
  */
 TNN_API tnn_status tnn_gguf_copy_kv(tnn_gguf_writer *w, const tnn_gguf *g, const char *const *skip_prefixes, int n);
 
-/* Declares the next tensor; ne beyond n_dims is ignored. Order of declaration is order in the file. */
+/*
+ * Declares the next tensor; ne beyond n_dims is ignored, n_dims 0 is written as one dimension of 1. Order of
+ * declaration is order in the file.
+ */
 TNN_API tnn_status tnn_gguf_add_tensor(tnn_gguf_writer *w, const char *name, tnn_type type, int n_dims,
                                        const int64_t *ne);
 

@@ -332,6 +332,7 @@ tnn_status tnn_gguf_add_tensor(tnn_gguf_writer *w, const char *name, tnn_type ty
     for (int i = 0; i < n_dims; i++) {
         t.ne[i] = ne[i];
     }
+    if (n_dims == 0) t.n_dims = 1; /* gguf-py does not read tensors without dimensions */
     const char *wrong = tnn__gguf_tensor_bytes(t.type, t.ne, &t.n_bytes);
     if (wrong) {
         return latch(w, TNN_E_ARG,

@@ -172,6 +172,20 @@ static void test_setting_twice_replaces(void **state) {
     tnn_gguf_close(g);
 }
 
+/* A scalar is written as one dimension of 1, which every reader takes. */
+static void test_scalar_tensor(void **state) {
+    (void)state;
+    tnn_gguf_writer *w = new_writer();
+    ok(tnn_gguf_add_tensor(w, "scalar", TNN_TYPE_F32, 0, NULL));
+    ok(tnn_gguf_writer_begin(w, temp_path(&dir, "scalar.gguf")));
+    ok(tnn_gguf_write_data(w, pattern, 4));
+    finish(w);
+    tnn_gguf *g = open_file("scalar.gguf");
+    assert_int_equal(tnn_gguf_tensor_at(g, 0)->n_dims, 1);
+    assert_int_equal(tnn_gguf_tensor_at(g, 0)->n_bytes, 4);
+    tnn_gguf_close(g);
+}
+
 /* Data may come in any pieces that do not cross from one tensor into the next. */
 static void test_data_in_pieces(void **state) {
     (void)state;
