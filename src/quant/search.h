@@ -41,7 +41,10 @@ float tnn__fit_scale(const float *x, const float *w, int n, int nmax, uint8_t *c
 /* The same model without weights other than x^2, by coordinate descent on the codes. */
 float tnn__fit_scale_descent(const float *x, int n, int nmax, uint8_t *codes);
 
-/* x[i] ~ scale * codes[i] for x >= 0, 0 <= codes[i] <= nmax. */
+/*
+ * x[i] ~ scale * codes[i] for x >= 0, 0 <= codes[i] <= nmax. A negative x, which only an importance that is zero for
+ * much of a group brings about, gets code 0; the reference lets the code wrap there.
+ */
 float tnn__fit_scale_positive(const float *x, const float *w, int n, int nmax, uint8_t *codes);
 
 /* Start scales of tnn__fit_scale_min: (nmax + first + step * i) / (max - min) for i = 0 .. n_steps. */

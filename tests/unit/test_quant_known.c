@@ -91,6 +91,59 @@ static void test_rows(void **state) {
     }
 }
 
+typedef struct stored_answer {
+    tnn_type type;
+    uint64_t stored;
+} stored_answer;
+
+/* With an importance: squares of uniforms, times ten. */
+static const stored_answer weighted_answers[] = {
+    {TNN_TYPE_Q4_0, UINT64_C(0xe4172d200128f932)},   {TNN_TYPE_Q4_1, UINT64_C(0xc3ec55f29ee51467)},
+    {TNN_TYPE_Q5_0, UINT64_C(0xb1fae14c71443de1)},   {TNN_TYPE_Q5_1, UINT64_C(0x70a63bee8892029e)},
+    {TNN_TYPE_Q8_0, UINT64_C(0x55acda7a6199b45e)},   {TNN_TYPE_Q2_K, UINT64_C(0x4e6df1e461d7bf44)},
+    {TNN_TYPE_Q3_K, UINT64_C(0x89560be15c9d4dd9)},   {TNN_TYPE_Q4_K, UINT64_C(0x1d9d971d8bfad346)},
+    {TNN_TYPE_Q5_K, UINT64_C(0xe37bd36d4c9a8ecc)},   {TNN_TYPE_Q6_K, UINT64_C(0xa9cf38c83a9b7814)},
+    {TNN_TYPE_IQ4_NL, UINT64_C(0xca559f01bd984eb0)}, {TNN_TYPE_IQ4_XS, UINT64_C(0x9c843d1896337387)},
+    {TNN_TYPE_MXFP4, UINT64_C(0x99f240194c810e79)},
+};
+
+/* Activations, never in a file. */
+static const stored_answer activation_answers[] = {
+    {TNN_TYPE_Q8_1, UINT64_C(0x64a58ba9d0fa0147)},
+    {TNN_TYPE_Q8_K, UINT64_C(0xda63e5909f95be94)},
+};
+
+static void check_stored(const stored_answer *a, const float *x, const float *importance) {
+    uint8_t stored[2048];
+    assert_int_equal(tnn_quantize_row(a->type, x, stored, N, importance), TNN_OK);
+    uint64_t h = hash(stored, tnn_row_bytes(a->type, N));
+    if (h != a->stored) fail_msg("%s: stored %016llx", tnn_type_get_info(a->type)->name, (unsigned long long)h);
+}
+
+static void test_weighted_rows(void **state) {
+    (void)state;
+    float x[N], importance[N];
+    make_row(x);
+    uint32_t s = 99;
+    for (int i = 0; i < N; i++) {
+        float u = (float)(lcg(&s) >> 8) * 0x1p-24f;
+        importance[i] = u * u * 10.0f;
+    }
+    assert_true(hash(importance, sizeof importance) == UINT64_C(0x595493b6b11a01ab));
+    for (size_t i = 0; i < sizeof weighted_answers / sizeof weighted_answers[0]; i++) {
+        check_stored(&weighted_answers[i], x, importance);
+    }
+}
+
+static void test_activation_rows(void **state) {
+    (void)state;
+    float x[N];
+    make_row(x);
+    for (size_t i = 0; i < sizeof activation_answers / sizeof activation_answers[0]; i++) {
+        check_stored(&activation_answers[i], x, NULL);
+    }
+}
+
 /* Where the F16 fields of a block lie, -1 for none. */
 typedef struct block_answer {
     tnn_type type;
@@ -148,9 +201,8 @@ static void test_blocks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_generated_row),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_generated_row),   cmocka_unit_test(test_rows),   cmocka_unit_test(test_weighted_rows),
+        cmocka_unit_test(test_activation_rows), cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
