@@ -3,6 +3,7 @@
 #include "cpu/ref/gemm.inc.h"
 #include "cpu/ref/init.h"
 #include "cpu/ref/rows.inc.h"
+#include "quant/blocks.h"
 
 static size_t gemm_scratch_bytes(int64_t n_in, int64_t n_cols, int64_t rows) {
     (void)n_cols, (void)rows;
@@ -12,6 +13,17 @@ static size_t gemm_scratch_bytes(int64_t n_in, int64_t n_cols, int64_t rows) {
 static size_t attn_rows_scratch_bytes(const tnn__attn_args *a, int64_t rows) {
     (void)rows;
     return attn_scratch_bytes(a);
+}
+
+/* A Q8_0 block without a scale (something in it is not finite, or beyond F16) must read as NaN, not as what was there.
+ */
+static void from_f32(tnn_type type, const float *src, void *dst, int64_t n) {
+    if (tnn_quantize_row(type, src, dst, n, NULL) == TNN_OK || type != TNN_TYPE_Q8_0) return;
+    const tnn__block_q8_0 no_scale = {.d = 0x7e00};
+    for (int64_t i = 0; i < n; i += TNN__QK) {
+        void *block = (char *)dst + (size_t)(i / TNN__QK) * sizeof no_scale;
+        if (tnn_quantize_row(type, src + i, block, TNN__QK, NULL) != TNN_OK) memcpy(block, &no_scale, sizeof no_scale);
+    }
 }
 
 /* One product per weight type, one conversion per stored type: the table's entries do not take the type. */
@@ -25,7 +37,8 @@ GEMM_TYPES(X)
 
 #define TO_F32_TYPES(X)                                                                                                \
     X(F32)                                                                                                             \
-    X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) \
+    X(F16)                                                                                                             \
+    X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS)        \
         X(MXFP4)
 #define X(type)                                                                                                        \
     static void to_f32_##type(const void *src, float *dst, int64_t n) {                                                \
@@ -37,7 +50,7 @@ TO_F32_TYPES(X)
 #define FROM_F32_TYPES(X) X(F32) X(F16) X(BF16) X(Q8_0)
 #define X(type)                                                                                                        \
     static void from_f32_##type(const float *src, void *dst, int64_t n) {                                              \
-        (void)tnn_quantize_row(TNN_TYPE_##type, src, dst, n, NULL);                                                    \
+        from_f32(TNN_TYPE_##type, src, dst, n);                                                                        \
     }
 FROM_F32_TYPES(X)
 #undef X

@@ -9,6 +9,7 @@
 
 #include "base/half.h"
 #include "cpu/x86/intrin.h"
+#include "quant/blocks.h"
 
 /* Kernels are written once over constants (a type, a tile width) and specialised by inlining. */
 #define TNN__INLINE static inline __attribute__((always_inline))
@@ -38,6 +39,17 @@ TNN__INLINE __m256 load_tail(tnn_type type, const void *p, int64_t n) {
     uint8_t elems[32] = {0};
     memcpy(elems, p, (size_t)n * elem_bytes(type));
     return load8(type, elems);
+}
+
+/* The 32 values of a Q8_0 block, at any address. */
+TNN__INLINE void load_q8_0(const void *block, __m256 v[4]) {
+    tnn__block_q8_0 b;
+    memcpy(&b, block, sizeof b);
+    const __m256 d = _mm256_set1_ps(_cvtsh_ss(b.d));
+    for (int l = 0; l < 4; l++) {
+        __m256i q = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(b.qs + 8 * l)));
+        v[l] = _mm256_mul_ps(_mm256_cvtepi32_ps(q), d);
+    }
 }
 
 /* Lanes from n on are zero. */
@@ -75,6 +87,32 @@ TNN__INLINE void transpose8(__m256 v[8]) {
         v[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
         v[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
     }
+}
+
+/*
+ * e^x within 2 ulp for every x: underflow goes through the subnormals, overflow to infinity, NaN stays. Range
+ * reduction and polynomial from Cephes (Moshier), expf.c.
+ */
+TNN__INLINE __m256 exp8(__m256 x) {
+    x = _mm256_min_ps(_mm256_set1_ps(89.0f), x);
+    x = _mm256_max_ps(_mm256_set1_ps(-104.0f), x);
+    __m256 n =
+        _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
+    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
+    p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
+    /* 2^n in two factors: n reaches -150 and 128 */
+    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256i s0 = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i s1 = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(s0)), _mm256_castsi256_ps(s1));
 }
 
 #endif

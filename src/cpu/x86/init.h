@@ -1,9 +1,12 @@
-/* The parts of the x86 tables, by file. */
+/* The float parts of the x86 tables, by file. */
 #ifndef TNN_CPU_X86_INIT_H
 #define TNN_CPU_X86_INIT_H
 
 #include "cpu/kernels.h"
 
 void tnn__kernels_init_gemm_avx2(tnn__kernels *k);
+void tnn__kernels_init_attention_avx2(tnn__kernels *k);
+void tnn__kernels_init_rows_avx2(tnn__kernels *k);
+void tnn__kernels_init_convert_avx2(tnn__kernels *k);
 
 #endif
