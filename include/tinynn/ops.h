@@ -24,6 +24,9 @@ TNN_API tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_t
 /* Elementwise sum of two F32 tensors of one shape. */
 TNN_API tnn_tensor *tnn_add(tnn_graph *g, tnn_tensor *a, tnn_tensor *b);
 
+/* factor * x. */
+TNN_API tnn_tensor *tnn_scale(tnn_graph *g, tnn_tensor *x, float factor);
+
 /* x / sqrt(mean(x^2) + eps) * gamma over ne[0] (Zhang & Sennrich 2019): x F32 [n, ...], gamma F32 [n]. */
 TNN_API tnn_tensor *tnn_rms_norm(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma, float eps);
 
@@ -87,6 +90,14 @@ typedef struct tnn_attention_args {
 
 TNN_API tnn_tensor *tnn_attention(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_tensor *v,
                                   const tnn_attention_args *args);
+
+/*
+ * Cross-entropy of the logits W x against targets without keeping the logits: w [E, V], x F32 [E, T], targets I32 [T]
+ * (below 0: no loss at that row), weights F32 [T] (d(loss)/d(row loss): 1/count for a mean) -> row losses F32 [T],
+ * unweighted. The gradients are formed in the same sweep, a chunk of rows at a time. TRAIN and CHECK modes only.
+ */
+TNN_API tnn_tensor *tnn_linear_xent(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *targets,
+                                    tnn_tensor *weights);
 
 #ifdef __cplusplus
 }

@@ -66,6 +66,14 @@ TNN_API tnn_status tnn_graph_new(tnn_graph **out, tnn_session *s, tnn_error *err
 TNN_API void tnn_graph_free(tnn_graph *g); /* NULL is allowed; its plans must have been freed */
 
 /*
+ * What a graph is for, chosen before its first node. INFER: activations meet quantised weights in int8. TRAIN: they
+ * stay F32 and quantised weights are dequantised in panels, so that gradients are those of what was computed. CHECK:
+ * all activations are F64, on reference kernels; for gradient checks. E_STATE once there are nodes.
+ */
+typedef enum tnn_graph_mode { TNN_GRAPH_INFER, TNN_GRAPH_TRAIN, TNN_GRAPH_CHECK } tnn_graph_mode;
+TNN_API tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_error *err);
+
+/*
  * The first error of any builder call on this graph (ops.h); TNN_OK while there is none. Builders return NULL after an
  * error and accept NULL tensors, so model code needs no checks between calls.
  */
@@ -79,6 +87,32 @@ TNN_API tnn_tensor *tnn_input(tnn_graph *g, const char *name, tnn_type type, int
 TNN_API tnn_tensor *tnn_output(tnn_graph *g, tnn_tensor *t, const char *name);
 TNN_API int64_t tnn_graph_n_outputs(const tnn_graph *g);
 TNN_API tnn_tensor *tnn_graph_output_at(const tnn_graph *g, int64_t i);
+
+/*
+ * Marks x as kept for the way back: what lies between two marks is computed again when its gradients are taken, instead
+ * of being stored. Returns x.
+ */
+TNN_API tnn_tensor *tnn_checkpoint(tnn_graph *g, tnn_tensor *x);
+
+/* A trained tensor and where its gradient is added: persistent, of one shape, grad F32 (F64 in CHECK mode). */
+typedef struct tnn_param {
+    tnn_tensor *value;
+    tnn_tensor *grad;
+} tnn_param;
+
+/* Where differentiation starts. grad is d(loss)/d(output), of its shape; NULL for a loss node (tnn_linear_xent). */
+typedef struct tnn_seed {
+    tnn_tensor *output;
+    tnn_tensor *grad;
+} tnn_seed;
+
+/*
+ * Appends to g what adds the gradients of all seeds into params[i].grad (which is not zeroed). Reverse-mode
+ * differentiation; every rule emits ordinary nodes. Not in INFER mode (E_STATE). An op without a rule between a seed
+ * and a parameter is E_UNSUPPORTED and names the reason. The arrays are not kept. Errors latch in the graph as well.
+ */
+TNN_API tnn_status tnn_graph_backward(tnn_graph *g, const tnn_seed *seeds, int64_t n_seeds, const tnn_param *params,
+                                      int64_t n_params, tnn_error *err);
 
 /* --- plan --- */
 

@@ -23,6 +23,7 @@ void tnn_graph_free(tnn_graph *g) {
     const tnn_allocator *a = &g->session->alloc;
     tnn__free_array(a, g->nodes, (size_t)g->cap_nodes, sizeof(tnn_tensor *));
     tnn__free_array(a, g->outputs, (size_t)g->cap_outputs, sizeof(tnn_tensor *));
+    tnn__free_array(a, g->effects, (size_t)g->cap_effects, sizeof(tnn_tensor *));
     tnn__arena_free(&g->arena);
     tnn__free(a, g, sizeof *g, TNN__ALIGN);
 }
@@ -115,6 +116,53 @@ tnn_tensor *tnn__graph_alias(tnn_graph *g, tnn__op_id op, int n_dims, const int6
     if (!set_sources(g, &t, n_src, src)) return NULL;
     t.view_of = src[0]->view_of ? src[0]->view_of : src[0];
     return append(g, &t);
+}
+
+tnn_tensor *tnn__graph_part(tnn_graph *g, tnn_tensor *node, int n_dims, const int64_t *ne) {
+    if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){node})) return NULL;
+    tnn_tensor *part = tnn__graph_node(g, TNN__OP_PART, node->type, n_dims, ne, 1, &node);
+    if (!part) return NULL;
+    int i = 0;
+    while (node->parts[i]) {
+        i++;
+    }
+    node->parts[i] = part;
+    return part;
+}
+
+tnn_tensor *tnn__graph_effect(tnn_graph *g, tnn_tensor *node) {
+    if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){node})) return NULL;
+    if (push(g, &g->effects, &g->n_effects, &g->cap_effects, node)) return node;
+    return tnn__graph_error(g, TNN_E_NOMEM, "out of memory for a graph of %lld nodes", (long long)g->n_nodes);
+}
+
+tnn_tensor *tnn__graph_clone(tnn_graph *g, const tnn_tensor *node, tnn_tensor *const *src) {
+    if (tnn__graph_skip(g, 0, NULL)) return NULL;
+    tnn_tensor t = *node;
+    t.is_output = t.is_checkpoint = false;
+    t.name = NULL;
+    memset(t.parts, 0, sizeof t.parts);
+    if (!set_sources(g, &t, node->n_src, src)) return NULL;
+    if (t.view_of) t.view_of = src[0]->view_of ? src[0]->view_of : src[0];
+    tnn_tensor *copy = append(g, &t);
+    if (copy && copy->op == TNN__OP_PART) {
+        for (int i = 0; i < TNN__MAX_PARTS; i++) {
+            if (node->src[0]->parts[i] == node) copy->src[0]->parts[i] = copy;
+        }
+    }
+    return copy;
+}
+
+tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_error *err) {
+    if (g->n_nodes > 0) return tnn__fail(err, TNN_E_STATE, "the mode of a graph is set before its first node");
+    g->mode = mode;
+    return TNN_OK;
+}
+
+tnn_tensor *tnn_checkpoint(tnn_graph *g, tnn_tensor *x) {
+    if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){x})) return NULL;
+    x->is_checkpoint = true;
+    return x;
 }
 
 tnn_tensor *tnn_input(tnn_graph *g, const char *name, tnn_type type, int n_dims, const int64_t *ne) {

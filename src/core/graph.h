@@ -16,8 +16,17 @@ struct tnn_graph {
     tnn_tensor **outputs;
     int64_t n_outputs;
     int64_t cap_outputs;
+    tnn_tensor **effects; /* nodes that are needed for what they do to persistent tensors */
+    int64_t n_effects;
+    int64_t cap_effects;
+    tnn_graph_mode mode;
     tnn_error error; /* the first one */
 };
+
+/* The type of activations: F32, or F64 in CHECK mode. */
+static inline tnn_type tnn__real_type(const tnn_graph *g) {
+    return g->mode == TNN_GRAPH_CHECK ? TNN_TYPE_F64 : TNN_TYPE_F32;
+}
 
 /* Latches the first error; always returns NULL, for builders to return. */
 tnn_tensor *tnn__graph_error(tnn_graph *g, tnn_status status, const char *fmt, ...) TNN__PRINTF(3, 4);
@@ -32,8 +41,16 @@ tnn_tensor *tnn__graph_node(tnn_graph *g, tnn__op_id op, tnn_type type, int n_di
 tnn_tensor *tnn__graph_alias(tnn_graph *g, tnn__op_id op, int n_dims, const int64_t *ne, int n_src,
                              tnn_tensor *const *src);
 
+/* A further result of node, in the next free place of its parts. */
+tnn_tensor *tnn__graph_part(tnn_graph *g, tnn_tensor *node, int n_dims, const int64_t *ne);
+/* Keeps a node that changes a persistent tensor although no output depends on it; returns it. */
+tnn_tensor *tnn__graph_effect(tnn_graph *g, tnn_tensor *node);
+/* A copy of a node over other sources; a part is joined to its copied node. */
+tnn_tensor *tnn__graph_clone(tnn_graph *g, const tnn_tensor *node, tnn_tensor *const *src);
+
 /* Name, gradient rule or the reason why there is none. */
-typedef void tnn__grad_fn(tnn_graph *g, tnn_tensor *node, tnn_tensor *grad);
+typedef struct tnn__backward tnn__backward;
+typedef void tnn__grad_fn(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad);
 typedef struct tnn__op_info {
     const char *name;
     tnn__grad_fn *grad;

@@ -17,6 +17,9 @@ static int64_t collect_needed(const tnn_graph *g, uint8_t *needed, tnn_tensor **
     for (int64_t i = 0; i < g->n_outputs; i++) {
         needed[g->outputs[i]->index] = 1;
     }
+    for (int64_t i = 0; i < g->n_effects; i++) {
+        needed[g->effects[i]->index] = 1;
+    }
     for (int64_t i = g->n_nodes - 1; i >= 0; i--) {
         if (!needed[i]) continue;
         const tnn_tensor *t = g->nodes[i];
@@ -35,7 +38,8 @@ tnn_status tnn_graph_plan(tnn_plan **out, tnn_graph *g, tnn_error *err) {
     *out = NULL;
     tnn_status status = tnn_graph_status(g, err);
     if (status) return status;
-    if (g->n_outputs == 0) return tnn__fail(err, TNN_E_STATE, "the graph has no outputs; mark some with tnn_output");
+    if (g->n_outputs == 0 && g->n_effects == 0)
+        return tnn__fail(err, TNN_E_STATE, "the graph has no outputs; mark some with tnn_output");
 
     const tnn_allocator *a = &g->session->alloc;
     size_t n_nodes = (size_t)g->n_nodes;

@@ -13,17 +13,25 @@ typedef enum tnn__op_id {
 #include "core/ops.def"
 #undef TNN__OP
     TNN__OP_VIEW, /* the same memory under another shape */
+    TNN__OP_PART, /* a further result of src[0] */
     TNN__OP_COUNT
 } tnn__op_id;
 
-#define TNN__MAX_SRC 6
+#define TNN__MAX_SRC   8
+#define TNN__MAX_PARTS 2
 
 /* What an op needs beside its sources. */
 typedef union tnn__op_params {
     struct {
         float eps;
     } rms_norm;
-    tnn_rope_config rope;
+    struct {
+        float factor;
+    } scale;
+    struct {
+        tnn_rope_config config;
+        bool inverse;
+    } rope;
     struct {
         float scale;
         int32_t window;
@@ -48,11 +56,13 @@ struct tnn_tensor {
     int32_t index; /* in order of creation */
     tnn__op_id op;
     int n_src;
-    tnn_tensor *src[TNN__MAX_SRC]; /* entries may be NULL: optional sources keep their place */
-    tnn_tensor *view_of;           /* whose memory this is; never itself a view */
+    tnn_tensor *src[TNN__MAX_SRC];     /* entries may be NULL: optional sources keep their place */
+    tnn_tensor *parts[TNN__MAX_PARTS]; /* further results, or NULL */
+    tnn_tensor *view_of;               /* whose memory this is; never itself a view */
     tnn__op_params params;
     bool is_input;
     bool is_output;
+    bool is_checkpoint;
 };
 
 /* The tensor whose memory t uses: itself unless t is a view. */

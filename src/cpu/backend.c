@@ -89,6 +89,7 @@ tnn_status tnn_session_new(tnn_session **out, const tnn_session_options *options
     b->base.ops = &cpu_ops;
     b->alloc = *a;
     b->isa = tnn__kernels_init(&b->kernels, options->isa);
+    tnn__kernels_init_f64(&b->kernels_f64);
     int n_threads = options->n_threads ? options->n_threads : usable_processors();
     tnn_status status = tnn__team_new(&b->team, n_threads, a, err);
     if (status) {

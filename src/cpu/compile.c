@@ -90,8 +90,7 @@ tnn__obj tnn__lower_temp(tnn__lowering *l, size_t bytes) {
     return l->error.status != TNN_OK ? TNN__NO_OBJ : add_object(l, &(tnn__object){.bytes = bytes});
 }
 
-tnn__step *tnn__lower_step(tnn__lowering *l, const tnn_tensor *node,
-                           void (*run)(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch)) {
+tnn__step *tnn__lower_step(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run) {
     tnn__program *p = l->p;
     if (l->error.status != TNN_OK) return NULL;
     void *array = p->steps;
@@ -102,8 +101,7 @@ tnn__step *tnn__lower_step(tnn__lowering *l, const tnn_tensor *node,
     return st;
 }
 
-tnn__step *tnn__lower_rowwise(tnn__lowering *l, const tnn_tensor *node, int64_t n_rows,
-                              void (*run)(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch)) {
+tnn__step *tnn__lower_rowwise(tnn__lowering *l, const tnn_tensor *node, int64_t n_rows, tnn__run_fn *run) {
     tnn__step *st = tnn__lower_step(l, node, run);
     if (st) {
         st->n_rows = n_rows;
@@ -140,6 +138,7 @@ static void lower_node(tnn__lowering *l, const tnn_tensor *node) {
         tnn__lower_obj(l, node);
         break;
     case TNN__OP_VIEW:
+    case TNN__OP_PART: /* written by the node it belongs to */
         break;
     case TNN__OP_COUNT:
         tnn__lower_error(l, TNN_E_UNSUPPORTED, "the CPU backend has no such operation");

@@ -11,12 +11,14 @@
 #include "core/backend.h"
 #include "core/graph.h"
 #include "cpu/kernels.h"
+#include "cpu/ref/f64.h"
 
 typedef struct tnn__cpu_backend {
     tnn__backend base;
     tnn_allocator alloc;
     tnn__team *team;
     tnn__kernels kernels;
+    tnn__kernels_f64 kernels_f64;
     tnn_isa isa;
 } tnn__cpu_backend;
 
@@ -38,13 +40,15 @@ typedef struct tnn__object {
 
 typedef struct tnn__step tnn__step;
 
-#define TNN__MAX_STEP_OBJ 8
+/* Does one task; scratch is the worker's own, at least the step's scratch_bytes. */
+typedef void tnn__run_fn(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch);
+
+#define TNN__MAX_STEP_OBJ 12
 /* Rows in one task of a row-wise step; one number, so that row-wise steps can share tasks. */
 #define TNN__ROW_TILE 8
 
 struct tnn__step {
-    /* Does one task; scratch is the worker's own, at least scratch_bytes. */
-    void (*run)(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch);
+    tnn__run_fn *run;
     /* Looks at input values before a run; NULL: nothing to check. */
     tnn_status (*check)(const tnn__program *p, const tnn__step *st, tnn_error *err);
     /* Number of tasks where it depends on input values; NULL: n_tasks. */
@@ -118,11 +122,9 @@ tnn__obj tnn__lower_temp(tnn__lowering *l, size_t bytes);
  */
 tnn__obj tnn__lower_derived(tnn__lowering *l, const tnn_tensor *t, int64_t variant, size_t bytes, bool *fresh);
 /* Appends a step; NULL after an error was latched. Valid until the next append. */
-tnn__step *tnn__lower_step(tnn__lowering *l, const tnn_tensor *node,
-                           void (*run)(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch));
+tnn__step *tnn__lower_step(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run);
 /* Row-wise over n_rows. */
-tnn__step *tnn__lower_rowwise(tnn__lowering *l, const tnn_tensor *node, int64_t n_rows,
-                              void (*run)(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch));
+tnn__step *tnn__lower_rowwise(tnn__lowering *l, const tnn_tensor *node, int64_t n_rows, tnn__run_fn *run);
 /* Written objects must be named before read ones. TNN__NO_OBJ keeps its place. */
 void tnn__step_writes(tnn__step *st, tnn__obj o);
 void tnn__step_reads(tnn__step *st, tnn__obj o);

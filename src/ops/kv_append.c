@@ -12,7 +12,7 @@ tnn_tensor *tnn_kv_append(tnn_graph *g, tnn_tensor *cache, tnn_tensor *x, tnn_te
                                 "the cache must be an owned F32, F16, BF16 or Q8_0 [d, capacity, K, slots]", cache,
                                 NULL);
     }
-    if (!tnn__is_f32(x) || x->n_dims != 3 || x->ne[0] != cache->ne[0] || x->ne[1] != cache->ne[2]) {
+    if (x->type != TNN_TYPE_F32 || x->n_dims != 3 || x->ne[0] != cache->ne[0] || x->ne[1] != cache->ne[2]) {
         return tnn__shape_error(g, "kv_append", "F32 x [d, K, T] must fit the cache [d, capacity, K, slots]", x, cache);
     }
     if (!tnn__is_index(positions, x->ne[2]) || !positions->is_input ||

@@ -1,14 +1,41 @@
-/* linear: w [in, out], x [in, T], bias [out] -> [out, T] */
+/* linear: w [in, out], x [in, T], bias [out] -> [out, T]; back: dx = W^T dy, dW += dy x^T, dbias += sum of dy */
 #include "ops/op.h"
 
 tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias) {
     if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){w, x})) return NULL;
-    if (w->n_dims != 2 || x->n_dims != 2 || !tnn__is_f32(x) || w->ne[0] != x->ne[0]) {
-        return tnn__shape_error(g, "linear", "w [in, out] and F32 x [in, T] must share in", w, x);
+    if (w->n_dims != 2 || x->n_dims != 2 || !tnn__is_real(g, x) || w->ne[0] != x->ne[0]) {
+        return tnn__shape_error(g, "linear", "w [in, out] and activations x [in, T] must share in", w, x);
     }
-    if (bias && (!tnn__is_f32(bias) || bias->n_dims != 1 || bias->ne[0] != w->ne[1])) {
-        return tnn__shape_error(g, "linear", "bias must be F32 [out]", w, bias);
+    if (bias && (!tnn__is_real(g, bias) || bias->n_dims != 1 || bias->ne[0] != w->ne[1])) {
+        return tnn__shape_error(g, "linear", "bias must be [out], of the activations' type", w, bias);
     }
-    return tnn__graph_node(g, TNN__OP_LINEAR, TNN_TYPE_F32, 2, (const int64_t[]){w->ne[1], x->ne[1]}, 3,
+    return tnn__graph_node(g, TNN__OP_LINEAR, tnn__real_type(g), 2, (const int64_t[]){w->ne[1], x->ne[1]}, 3,
                            (tnn_tensor *const[]){w, x, bias});
+}
+
+tnn_tensor *tnn__linear_dx(tnn_graph *g, tnn_tensor *w, tnn_tensor *dy) {
+    if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){w, dy})) return NULL;
+    return tnn__graph_node(g, TNN__OP_LINEAR_DX, dy->type, 2, (const int64_t[]){w->ne[0], dy->ne[1]}, 2,
+                           (tnn_tensor *const[]){w, dy});
+}
+
+void tnn__linear_dw(tnn_graph *g, tnn_tensor *grad, tnn_tensor *dy, tnn_tensor *x) {
+    if (tnn__graph_skip(g, 3, (const tnn_tensor *const[]){grad, dy, x})) return;
+    tnn__graph_effect(g, tnn__graph_alias(g, TNN__OP_LINEAR_DW, grad->n_dims, grad->ne, 3,
+                                          (tnn_tensor *const[]){grad, dy, x}));
+}
+
+void tnn__bias_grad(tnn_graph *g, tnn_tensor *grad, tnn_tensor *dy) {
+    if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){grad, dy})) return;
+    tnn__graph_effect(g, tnn__graph_alias(g, TNN__OP_BIAS_GRAD, grad->n_dims, grad->ne, 2,
+                                          (tnn_tensor *const[]){grad, dy}));
+}
+
+void tnn__grad_linear(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad) {
+    tnn_graph *g = tnn__backward_graph(b);
+    tnn_tensor *w = tnn__backward_value(b, node->src[0]), *x = tnn__backward_value(b, node->src[1]);
+    tnn_tensor *dw = tnn__backward_param(b, node->src[0]), *dbias = tnn__backward_param(b, node->src[2]);
+    if (dw) tnn__linear_dw(g, dw, grad, x);
+    if (dbias) tnn__bias_grad(g, dbias, grad);
+    if (tnn__backward_needs(b, node->src[1])) tnn__backward_add(b, node->src[1], tnn__linear_dx(g, w, grad));
 }

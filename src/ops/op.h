@@ -1,4 +1,4 @@
-/* Helpers shared by op builders. */
+/* Helpers shared by op builders and gradient rules. */
 #ifndef TNN_OPS_OP_H
 #define TNN_OPS_OP_H
 
@@ -10,14 +10,64 @@ const tnn__op_info *tnn__op_info_of(tnn__op_id op);
 /* Latches "op: what" with the shapes of up to two tensors (NULL: none) and returns NULL. */
 tnn_tensor *tnn__shape_error(tnn_graph *g, const char *op, const char *what, const tnn_tensor *a, const tnn_tensor *b);
 
-/* For builders: is t there with this type? */
-static inline bool tnn__is_f32(const tnn_tensor *t) {
-    return t->type == TNN_TYPE_F32;
+/* Activations of this graph's type. */
+static inline bool tnn__is_real(const tnn_graph *g, const tnn_tensor *t) {
+    return t->type == tnn__real_type(g);
 }
 
 /* I32 [n] */
 static inline bool tnn__is_index(const tnn_tensor *t, int64_t n) {
     return t->type == TNN_TYPE_I32 && t->n_dims == 1 && t->ne[0] == n;
 }
+
+/* The gradient of a tensor that an in-place op adds to: same shape, activation type, persistent and owned. */
+static inline bool tnn__is_gradient_of(const tnn_graph *g, const tnn_tensor *grad, const tnn_tensor *value) {
+    return tnn__is_persistent(grad) && !grad->borrowed && tnn__is_real(g, grad) && tnn__same_shape(grad, value);
+}
+
+/* --- gradient rules: what they call --- */
+
+/* The graph that rules append to. */
+tnn_graph *tnn__backward_graph(const tnn__backward *b);
+/* The live form of a tensor of the forward: itself, or its recomputed copy. NULL for NULL. */
+tnn_tensor *tnn__backward_value(const tnn__backward *b, const tnn_tensor *t);
+/* Whether anything is to be gained from a gradient of t. */
+bool tnn__backward_needs(const tnn__backward *b, const tnn_tensor *t);
+/* Where the gradient of a parameter is added, or NULL if t is none. */
+tnn_tensor *tnn__backward_param(const tnn__backward *b, const tnn_tensor *t);
+/* Adds grad to what t has collected; nothing if it is not needed. */
+void tnn__backward_add(tnn__backward *b, const tnn_tensor *t, tnn_tensor *grad);
+
+#define TNN__NO_GRAD(why)
+#define TNN__GRAD(name)             void tnn__grad_##name(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad);
+#define TNN__OP(id, name, gradient) gradient
+#include "core/ops.def"
+#undef TNN__OP
+#undef TNN__GRAD
+#undef TNN__NO_GRAD
+
+void tnn__grad_view(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad); /* reshape */
+
+/* --- ops that only gradient rules make --- */
+
+/* w [in, out], dy [out, T] -> [in, T] */
+tnn_tensor *tnn__linear_dx(tnn_graph *g, tnn_tensor *w, tnn_tensor *dy);
+/* grad [in, out] += dy [out, T] x^T [in, T] */
+void tnn__linear_dw(tnn_graph *g, tnn_tensor *grad, tnn_tensor *dy, tnn_tensor *x);
+/* grad [n] += the sum of the rows of dy [n, T] */
+void tnn__bias_grad(tnn_graph *g, tnn_tensor *grad, tnn_tensor *dy);
+/* grad [n, V] row ids[t] += dy [n, T] row t */
+void tnn__rows_back(tnn_graph *g, tnn_tensor *grad, tnn_tensor *ids, tnn_tensor *dy);
+/* dx of rms_norm; with dgamma, that gradient is added to it */
+tnn_tensor *tnn__rms_norm_back(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma, tnn_tensor *dy, tnn_tensor *dgamma,
+                               float eps);
+/* dgate; part 0 is dup */
+tnn_tensor *tnn__swiglu_back(tnn_graph *g, tnn_tensor *gate, tnn_tensor *up, tnn_tensor *dy);
+/* rotation by the opposite angles */
+tnn_tensor *tnn__rope_back(tnn_graph *g, tnn_tensor *dy, tnn_tensor *angles, const tnn_rope_config *config);
+/* dq; parts 0 and 1 are dk and dv. forward is the attention node (or its copy) with its log-sum-exp as part 0 */
+tnn_tensor *tnn__attention_back(tnn_graph *g, tnn_tensor *forward, tnn_tensor *dout);
+/* grad += x, elementwise */
+void tnn__accumulate(tnn_graph *g, tnn_tensor *grad, tnn_tensor *x);
 
 #endif

@@ -32,24 +32,42 @@ tnn_tensor *tnn_rope_angles(tnn_graph *g, tnn_tensor *positions, tnn_tensor *fac
     if (!tnn__is_index(positions, positions->ne[0])) {
         return tnn__shape_error(g, "rope_angles", "positions must be I32 [T]", positions, NULL);
     }
-    if (factors && (!tnn__is_f32(factors) || factors->n_dims != 1 || factors->ne[0] != config->n_rot / 2)) {
+    if (factors && (!factors->type == TNN_TYPE_F32 || factors->n_dims != 1 || factors->ne[0] != config->n_rot / 2)) {
         return tnn__shape_error(g, "rope_angles", "factors must be F32 [n_rot/2]", factors, NULL);
     }
-    tnn_tensor *y =
-        tnn__graph_node(g, TNN__OP_ROPE_ANGLES, TNN_TYPE_F32, 2, (const int64_t[]){config->n_rot, positions->ne[0]}, 2,
-                        (tnn_tensor *const[]){positions, factors});
-    if (y) y->params.rope = *config;
+    tnn_tensor *y = tnn__graph_node(g, TNN__OP_ROPE_ANGLES, tnn__real_type(g), 2,
+                                    (const int64_t[]){config->n_rot, positions->ne[0]}, 2,
+                                    (tnn_tensor *const[]){positions, factors});
+    if (y) y->params.rope.config = *config;
+    return y;
+}
+
+static tnn_tensor *rotate(tnn_graph *g, tnn_tensor *x, tnn_tensor *angles, const tnn_rope_config *config,
+                          bool inverse) {
+    tnn_tensor *y = tnn__graph_node(g, TNN__OP_ROPE, x->type, 3, x->ne, 2, (tnn_tensor *const[]){x, angles});
+    if (!y) return NULL;
+    y->params.rope.config = *config;
+    y->params.rope.inverse = inverse;
     return y;
 }
 
 tnn_tensor *tnn_rope(tnn_graph *g, tnn_tensor *x, tnn_tensor *angles, const tnn_rope_config *config) {
     if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){x, angles})) return NULL;
-    if (!tnn__is_f32(x) || x->n_dims != 3 || angles->n_dims != 2 || angles->ne[1] != x->ne[2] ||
-        angles->ne[0] != config->n_rot || config->n_rot > x->ne[0]) {
-        return tnn__shape_error(g, "rope", "F32 x [d, heads, T] and angles [n_rot, T] with n_rot <= d are needed", x,
+    if (!tnn__is_real(g, x) || !tnn__is_real(g, angles) || x->n_dims != 3 || angles->n_dims != 2 ||
+        angles->ne[1] != x->ne[2] || angles->ne[0] != config->n_rot || config->n_rot > x->ne[0]) {
+        return tnn__shape_error(g, "rope", "x [d, heads, T] and angles [n_rot, T] with n_rot <= d are needed", x,
                                 angles);
     }
-    tnn_tensor *y = tnn__graph_node(g, TNN__OP_ROPE, TNN_TYPE_F32, 3, x->ne, 2, (tnn_tensor *const[]){x, angles});
-    if (y) y->params.rope = *config;
-    return y;
+    return rotate(g, x, angles, config, false);
+}
+
+tnn_tensor *tnn__rope_back(tnn_graph *g, tnn_tensor *dy, tnn_tensor *angles, const tnn_rope_config *config) {
+    if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){dy, angles})) return NULL;
+    return rotate(g, dy, angles, config, true);
+}
+
+/* A rotation's transpose is its inverse; a magnitude other than 1 stays as it is, in both directions. */
+void tnn__grad_rope(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad) {
+    tnn_tensor *angles = tnn__backward_value(b, node->src[1]);
+    tnn__backward_add(b, node->src[0], tnn__rope_back(tnn__backward_graph(b), grad, angles, &node->params.rope.config));
 }

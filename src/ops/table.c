@@ -2,12 +2,14 @@
 #include "ops/op.h"
 
 #define TNN__NO_GRAD(why) .no_grad = why
+#define TNN__GRAD(name)   .grad = tnn__grad_##name
 static const tnn__op_info ops[TNN__OP_COUNT] = {
-    [TNN__OP_NONE] = {.name = "none", .no_grad = "not an operation"},
+    [TNN__OP_NONE] = {.name = "input", .no_grad = "an input is not computed"},
 #define TNN__OP(id, op_name, gradient) [TNN__OP_##id] = {.name = #op_name, gradient},
 #include "core/ops.def"
 #undef TNN__OP
-    [TNN__OP_VIEW] = {.name = "reshape", .no_grad = "trained only by the trainer"},
+    [TNN__OP_VIEW] = {.name = "reshape", .grad = tnn__grad_view},
+    [TNN__OP_PART] = {.name = "part", .no_grad = "further results are not differentiated"},
 };
 
 const tnn__op_info *tnn__op_info_of(tnn__op_id op) {

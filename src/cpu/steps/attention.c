@@ -1,24 +1,24 @@
 /*
- * attention: first the range of keys each row sees, shared by all layers; then either whole rows of keys for tiles of
- * queries (many rows), or, for the few rows of decoding, blocks of keys whose partial results are joined in order.
+ * Lowering of attention: first the range of keys each row sees, shared by all layers; then either whole rows of keys
+ * for tiles of queries (many rows), or, for the few rows of decoding, parts of the keys whose results are joined in
+ * order.
  */
-#include "cpu/program.h"
+#include "cpu/steps/steps.h"
 
-/* Up to this many rows, keys are cut into parts; above it, the rows are work enough. */
+/* Up to this many rows of a cache, keys are cut into parts; above it, the rows are work enough. */
 #define FEW_ROWS  7
 #define PART_KEYS (2 * TNN__ATTN_BLOCK)
 
 /* --- ranges: obj lo and hi as one temporary, where (may be missing) --- */
 
 static void run_ranges(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
-    (void)task;
-    (void)scratch;
+    (void)task, (void)scratch;
     const tnn_tensor *q = st->node->src[0];
     int64_t n_rows = q->ne[2], window = st->node->params.attention.window;
+    bool cached = st->node->params.attention.cached;
     int32_t *lo = tnn__ptr(p, st->obj[0]), *hi = lo + n_rows;
     const int32_t *where = tnn__ptr(p, st->obj[1]);
     for (int64_t t = 0; t < n_rows; t++) {
-        bool cached = st->node->params.attention.cached;
         int64_t last = cached ? where[t] : t;
         int64_t first = cached || !where ? 0 : where[t];
         if (window > 0 && last - window + 1 > first) first = last - window + 1;
@@ -43,7 +43,7 @@ static tnn_status check_ranges(const tnn__program *p, const tnn__step *st, tnn_e
 static tnn__obj key_ranges(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *where = node->src[3];
     bool fresh;
-    /* One set of ranges per window and source of positions; without any, the shape of q stands for the source. */
+    /* One set of ranges per window and source of positions; without any, q stands for the source. */
     const tnn_tensor *key = where ? where : node->src[0];
     int64_t variant = -1 - 2 * (int64_t)node->params.attention.window - node->params.attention.cached;
     tnn__obj ranges = tnn__lower_derived(l, key, variant, 2 * sizeof(int32_t) * (size_t)node->ne[2], &fresh);
@@ -58,65 +58,39 @@ static tnn__obj key_ranges(tnn__lowering *l, const tnn_tensor *node) {
     return ranges;
 }
 
-/* --- the product --- */
+/* --- parts: few rows against a cache --- */
 
-typedef struct attention_state {
-    int64_t rows_per_task; /* many rows */
-    int64_t max_parts;     /* few rows */
-    int64_t part_floats;   /* one part of one kv head */
-    size_t slot_bytes_k, slot_bytes_v;
-} attention_state;
-
-/* obj[0] written (out or parts), then ranges, q, k, v, slots, mask */
-enum { OBJ_OUT, OBJ_RANGES, OBJ_Q, OBJ_K, OBJ_V, OBJ_SLOTS, OBJ_MASK };
-
-static tnn__attn_args attn_args(const tnn__program *p, const tnn__step *st, int64_t row) {
+static tnn__attn_args cache_args(const tnn__program *p, const tnn__step *st, int64_t row) {
     const tnn_tensor *q = st->node->src[0], *k = st->node->src[1], *v = st->node->src[2];
-    bool cached = st->node->params.attention.cached;
-    const attention_state *s = st->state;
+    const tnn__attention_state *s = st->state;
     size_t k_row = tnn_row_bytes((int32_t)k->type, k->ne[0]), v_row = tnn_row_bytes((int32_t)v->type, v->ne[0]);
-    const int32_t *lo = tnn__ptr(p, st->obj[OBJ_RANGES]);
-    const int32_t *slots = tnn__ptr(p, st->obj[OBJ_SLOTS]);
+    const int32_t *lo = tnn__ptr(p, st->obj[TNN__ATTN_RANGES]), *slots = tnn__ptr(p, st->obj[TNN__ATTN_SLOTS]);
     size_t slot = slots ? (size_t)slots[row] : 0;
-    tnn__attn_args a = {
-        .q = tnn__ptr(p, st->obj[OBJ_Q]),
-        .k = (const uint8_t *)tnn__ptr(p, st->obj[OBJ_K]) + slot * s->slot_bytes_k,
-        .v = (const uint8_t *)tnn__ptr(p, st->obj[OBJ_V]) + slot * s->slot_bytes_v,
+    return (tnn__attn_args){
+        .q = tnn__ptr(p, st->obj[TNN__ATTN_Q]),
+        .k = (const uint8_t *)tnn__ptr(p, st->obj[TNN__ATTN_K]) + slot * s->slot_bytes_k,
+        .v = (const uint8_t *)tnn__ptr(p, st->obj[TNN__ATTN_V]) + slot * s->slot_bytes_v,
         .kv_type = k->type,
+        .k_pos_bytes = k_row,
+        .v_pos_bytes = v_row,
+        .k_head_bytes = k_row * (size_t)k->ne[1],
+        .v_head_bytes = v_row * (size_t)v->ne[1],
         .d = q->ne[0],
         .d_v = v->ne[0],
         .n_head = q->ne[1],
-        .n_kv_head = cached ? k->ne[2] : k->ne[1],
+        .n_kv_head = k->ne[2],
         .n_rows = q->ne[2],
         .scale = st->node->params.attention.scale,
         .lo = lo,
         .hi = lo + q->ne[2],
-        .mask = tnn__ptr(p, st->obj[OBJ_MASK]),
-        .mask_stride = cached ? k->ne[1] : q->ne[2],
+        .mask = tnn__ptr(p, st->obj[TNN__ATTN_MASK]),
+        .mask_stride = k->ne[1],
     };
-    /* cache [d, capacity, K, slots]; batch [d, K, T] */
-    a.k_pos_bytes = cached ? k_row : k_row * (size_t)k->ne[1];
-    a.v_pos_bytes = cached ? v_row : v_row * (size_t)v->ne[1];
-    a.k_head_bytes = cached ? k_row * (size_t)k->ne[1] : k_row;
-    a.v_head_bytes = cached ? v_row * (size_t)v->ne[1] : v_row;
-    return a;
-}
-
-static void run_tile(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
-    const attention_state *s = st->state;
-    int64_t n_tiles = (st->node->ne[2] + s->rows_per_task - 1) / s->rows_per_task;
-    int64_t c = task / n_tiles;
-    /* The last rows see the most keys: they go first, so that threads finish together. */
-    int64_t t0 = (n_tiles - 1 - task % n_tiles) * s->rows_per_task;
-    int64_t t1 = t0 + s->rows_per_task < st->node->ne[2] ? t0 + s->rows_per_task : st->node->ne[2];
-    tnn__attn_args a = attn_args(p, st, t0);
-    a.out = tnn__ptr(p, st->obj[OBJ_OUT]);
-    tnn__kernels_of(p)->attn(&a, c, t0, t1, scratch);
 }
 
 /* Parts that the rows of this run really have, from the positions given. */
 static int64_t parts_in_use(const tnn__program *p, const tnn__step *st) {
-    const attention_state *s = st->state;
+    const tnn__attention_state *s = st->state;
     const int32_t *where = tnn__ptr(p, p->obj_of_node[st->node->src[3]->index]);
     int32_t last = 0;
     for (int64_t t = 0; t < st->node->ne[2]; t++) {
@@ -127,12 +101,11 @@ static int64_t parts_in_use(const tnn__program *p, const tnn__step *st) {
 }
 
 static int64_t count_parts(const tnn__program *p, const tnn__step *st) {
-    const tnn_tensor *q = st->node->src[0], *k = st->node->src[1];
-    return q->ne[2] * k->ne[2] * parts_in_use(p, st);
+    return st->node->src[0]->ne[2] * st->node->src[1]->ne[2] * parts_in_use(p, st);
 }
 
 static float *part_at(const tnn__step *st, float *parts, int64_t t, int64_t c, int64_t part) {
-    const attention_state *s = st->state;
+    const tnn__attention_state *s = st->state;
     int64_t n_kv_head = st->node->src[1]->ne[2];
     return parts + ((t * n_kv_head + c) * s->max_parts + part) * s->part_floats;
 }
@@ -140,28 +113,27 @@ static float *part_at(const tnn__step *st, float *parts, int64_t t, int64_t c, i
 static void run_part(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     int64_t n_parts = parts_in_use(p, st), n_kv_head = st->node->src[1]->ne[2];
     int64_t part = task % n_parts, c = task / n_parts % n_kv_head, t = task / n_parts / n_kv_head;
-    tnn__attn_args a = attn_args(p, st, t);
-    float *to = part_at(st, tnn__ptr(p, st->obj[OBJ_OUT]), t, c, part);
+    tnn__attn_args a = cache_args(p, st, t);
+    float *to = part_at(st, tnn__ptr(p, st->obj[TNN__ATTN_OUT]), t, c, part);
     tnn__kernels_of(p)->attn_part(&a, c, t, part * PART_KEYS, (part + 1) * PART_KEYS, to, scratch);
 }
 
-/* obj out, ranges, q, k, v, slots, mask, parts */
-enum { OBJ_PARTS = 7 };
-
 static void run_join(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     (void)scratch;
-    const attention_state *s = st->state;
+    const tnn__attention_state *s = st->state;
     int64_t n_parts = parts_in_use(p, st), n_kv_head = st->node->src[1]->ne[2], r0, r1;
     tnn__task_rows(st, task, &r0, &r1);
     for (int64_t t = r0; t < r1; t++) {
-        tnn__attn_args a = attn_args(p, st, t);
-        a.out = tnn__ptr(p, st->obj[OBJ_OUT]);
+        tnn__attn_args a = cache_args(p, st, t);
+        a.out = tnn__ptr(p, st->obj[TNN__ATTN_OUT]);
         for (int64_t c = 0; c < n_kv_head; c++) {
-            const float *parts = part_at(st, tnn__ptr(p, st->obj[OBJ_PARTS]), t, c, 0);
+            const float *parts = part_at(st, tnn__ptr(p, st->obj[TNN__ATTN_PARTS]), t, c, 0);
             tnn__kernels_of(p)->attn_join(&a, c, t, parts, n_parts, s->part_floats);
         }
     }
 }
+
+/* --- lowering --- */
 
 static void read_sources(tnn__lowering *l, tnn__step *st, const tnn_tensor *node, tnn__obj ranges) {
     tnn__step_reads(st, ranges);
@@ -172,24 +144,42 @@ static void read_sources(tnn__lowering *l, tnn__step *st, const tnn_tensor *node
     tnn__step_reads(st, tnn__lower_obj(l, node->src[5]));
 }
 
-static void lower_parts(tnn__lowering *l, const tnn_tensor *node, attention_state *s, tnn__obj ranges) {
+static tnn__attn_args shape_of(const tnn_tensor *node) {
+    const tnn_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2];
+    return (tnn__attn_args){
+        .d = q->ne[0],
+        .d_v = v->ne[0],
+        .n_head = q->ne[1],
+        .n_kv_head = node->params.attention.cached ? k->ne[2] : k->ne[1],
+        .n_rows = q->ne[2],
+        .kv_type = k->type,
+    };
+}
+
+static size_t attention_scratch(tnn__lowering *l, const tnn_tensor *node, int64_t rows) {
+    tnn__attn_args shape = shape_of(node);
+    if (node->type != TNN_TYPE_F64) return l->kernels->attn_scratch_bytes(&shape, rows);
+    tnn__attn_args_f64 shape64 = {.d = shape.d,
+                                  .d_v = shape.d_v,
+                                  .n_head = shape.n_head,
+                                  .n_kv_head = shape.n_kv_head,
+                                  .n_rows = shape.n_rows};
+    return l->p->backend->kernels_f64.attn_scratch_bytes(&shape64);
+}
+
+static void lower_parts(tnn__lowering *l, const tnn_tensor *node, tnn__attention_state *s, tnn__obj ranges) {
     const tnn_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2];
     int64_t group = q->ne[1] / k->ne[2];
-    s->max_parts = (k->ne[1] + PART_KEYS - 1) / PART_KEYS;
+    s->max_parts = tnn__n_tasks(k->ne[1], PART_KEYS);
     s->part_floats = (group * (v->ne[0] + 2) + 15) / 16 * 16;
     tnn__obj parts = tnn__lower_temp(l, sizeof(float) * (size_t)(q->ne[2] * k->ne[2] * s->max_parts * s->part_floats));
     tnn__step *st = tnn__lower_step(l, node, run_part);
     if (!st) return;
-    tnn__attn_args shape = {.d = q->ne[0],
-                            .d_v = v->ne[0],
-                            .n_head = q->ne[1],
-                            .n_kv_head = k->ne[2],
-                            .n_rows = q->ne[2],
-                            .kv_type = k->type};
     st->state = s;
     st->count = count_parts;
-    st->scratch_bytes = l->kernels->attn_scratch_bytes(&shape, 1);
+    st->scratch_bytes = attention_scratch(l, node, 1);
     tnn__step_writes(st, parts);
+    tnn__step_writes(st, TNN__NO_OBJ);
     read_sources(l, st, node, ranges);
 
     tnn__obj out = tnn__lower_obj(l, node);
@@ -197,34 +187,28 @@ static void lower_parts(tnn__lowering *l, const tnn_tensor *node, attention_stat
     if (!join) return;
     join->state = s;
     tnn__step_writes(join, out);
+    tnn__step_writes(join, TNN__NO_OBJ);
     read_sources(l, join, node, ranges);
     tnn__step_reads(join, parts);
 }
 
-static void lower_tiles(tnn__lowering *l, const tnn_tensor *node, attention_state *s, tnn__obj ranges) {
-    const tnn_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2];
-    int64_t n_kv_head = node->params.attention.cached ? k->ne[2] : k->ne[1];
+static void lower_tiles(tnn__lowering *l, const tnn_tensor *node, tnn__attention_state *s, tnn__obj ranges) {
     s->rows_per_task = node->src[4] ? 1 : l->kernels->attn_rows; /* rows of different slots have different keys */
-    tnn__obj out = tnn__lower_obj(l, node);
-    tnn__step *st = tnn__lower_step(l, node, run_tile);
+    tnn__obj out = tnn__lower_obj(l, node), lse = tnn__lower_obj(l, node->parts[0]);
+    tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->attn_tile);
     if (!st) return;
-    tnn__attn_args shape = {.d = q->ne[0],
-                            .d_v = v->ne[0],
-                            .n_head = q->ne[1],
-                            .n_kv_head = n_kv_head,
-                            .n_rows = q->ne[2],
-                            .kv_type = k->type};
     st->state = s;
-    st->n_tasks = n_kv_head * ((q->ne[2] + s->rows_per_task - 1) / s->rows_per_task);
-    st->scratch_bytes = l->kernels->attn_scratch_bytes(&shape, s->rows_per_task);
+    st->n_tasks = shape_of(node).n_kv_head * tnn__n_tasks(node->ne[2], s->rows_per_task);
+    st->scratch_bytes = attention_scratch(l, node, s->rows_per_task);
     tnn__step_writes(st, out);
+    tnn__step_writes(st, lse);
     read_sources(l, st, node, ranges);
 }
 
 void tnn__lower_attention(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *k = node->src[1], *v = node->src[2];
     tnn__obj ranges = key_ranges(l, node);
-    attention_state *s = tnn__lower_state(l, sizeof *s);
+    tnn__attention_state *s = tnn__lower_state(l, sizeof *s);
     if (!s) return;
     s->slot_bytes_k = k->bytes / (size_t)k->ne[3];
     s->slot_bytes_v = v->bytes / (size_t)v->ne[3];
@@ -233,4 +217,41 @@ void tnn__lower_attention(tnn__lowering *l, const tnn_tensor *node) {
     } else {
         lower_tiles(l, node, s, ranges);
     }
+}
+
+void tnn__lower_attention_back(tnn__lowering *l, const tnn_tensor *node) {
+    const tnn_tensor *k = node->src[1], *v = node->src[2];
+    tnn__obj ranges = key_ranges(l, node);
+    size_t share = (size_t)((k->ne[0] + v->ne[0]) * node->ne[2]) * tnn__real_bytes(node);
+    tnn__obj shares = tnn__lower_temp(l, share * (size_t)node->ne[1]);
+    tnn__obj dq = tnn__lower_obj(l, node), dk = tnn__lower_obj(l, node->parts[0]),
+             dv = tnn__lower_obj(l, node->parts[1]);
+    tnn__obj src[TNN__MAX_SRC];
+    for (int i = 0; i < node->n_src; i++) {
+        src[i] = tnn__lower_obj(l, node->src[i]);
+    }
+    tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->attn_back);
+    if (!st) return;
+    st->n_tasks = node->ne[1];
+    if (node->type != TNN_TYPE_F64) {
+        tnn__attn_back_args shape = {.f = shape_of(node)};
+        st->scratch_bytes = l->kernels->attn_back_scratch_bytes(&shape);
+    }
+    tnn__step_writes(st, dq);
+    tnn__step_writes(st, shares);
+    tnn__step_reads(st, ranges);
+    tnn__step_reads(st, src[0]);
+    tnn__step_reads(st, src[1]);
+    tnn__step_reads(st, src[2]);
+    tnn__step_reads(st, src[4]);
+    tnn__step_reads(st, src[5]);
+    tnn__step_reads(st, src[6]);
+    tnn__step_reads(st, src[7]);
+
+    st = tnn__lower_rowwise(l, node, node->ne[2], tnn__steps_for(node)->attn_back_sum);
+    if (!st) return;
+    st->gathers = true; /* reads the rows of every head's share */
+    tnn__step_writes(st, dk);
+    tnn__step_writes(st, dv);
+    tnn__step_reads(st, shares);
 }

@@ -1,0 +1,8 @@
+/* Steps in double precision. */
+#define TNN_REAL_F64
+#include "cpu/steps/attention.inc.h"
+#include "cpu/steps/product.inc.h"
+#include "cpu/steps/rowwise.inc.h"
+
+#define TABLE tnn__steps_f64
+#include "cpu/steps/table.inc.h"

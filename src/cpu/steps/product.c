@@ -1,0 +1,238 @@
+/*
+ * Lowering of products with weights. For block types in inference the activations are first rounded to int8, once for
+ * all linears that read them.
+ */
+#include "cpu/steps/steps.h"
+
+/* --- int8 activations: obj packed, x. One temporary: q, then d, s, sum16 (see kernels.h) --- */
+
+tnn__act_q8 tnn__packed_views(uint8_t *base, int64_t n_in, int64_t n_rows) {
+    size_t n = (size_t)(n_in * n_rows);
+    return (tnn__act_q8){
+        .q = (int8_t *)base,
+        .d = (float *)(void *)(base + n),
+        .s = (float *)(void *)(base + n + n / 32 * sizeof(float)),
+        .sum16 = (int16_t *)(void *)(base + n + n / 32 * 2 * sizeof(float)),
+    };
+}
+
+static size_t packed_bytes(int64_t n_in, int64_t n_rows) {
+    size_t n = (size_t)(n_in * n_rows);
+    return n + n / 32 * 2 * sizeof(float) + n / 16 * sizeof(int16_t);
+}
+
+static void run_pack(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    int64_t n = st->node->ne[0], r0, r1;
+    tnn__act_q8 to = tnn__packed_views(tnn__ptr(p, st->obj[0]), n, st->n_rows);
+    const float *x = tnn__ptr(p, st->obj[1]);
+    tnn__task_rows(st, task, &r0, &r1);
+    for (int64_t t = r0; t < r1; t++) {
+        tnn__kernels_of(p)->quantize_act(x + t * n, n, to.q + t * n, to.d + t * (n / 32), to.s + t * (n / 32),
+                                         to.sum16 + t * (n / 16));
+    }
+}
+
+static tnn__obj pack_activations(tnn__lowering *l, const tnn_tensor *x) {
+    bool fresh;
+    int64_t variant = 1 + x->ne[0]; /* views of one tensor with other row lengths pack differently */
+    tnn__obj packed = tnn__lower_derived(l, x, variant, packed_bytes(x->ne[0], x->ne[1]), &fresh);
+    if (!fresh) return packed;
+    tnn__obj from = tnn__lower_obj(l, x);
+    tnn__step *st = tnn__lower_rowwise(l, x, x->ne[1], run_pack);
+    if (st) {
+        tnn__step_writes(st, packed);
+        tnn__step_reads(st, from);
+    }
+    return packed;
+}
+
+/* --- cutting --- */
+
+int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align) {
+    int64_t rows = n_cols >= 16 ? 64 : 32;
+    if (n_out >= 4096 && n_cols < 16) rows = 128;
+    if (n_out <= 256) rows = 32;
+    return rows < align ? align : rows;
+}
+
+int64_t tnn__k_per_task(int64_t n_in, int64_t align) {
+    int64_t k = n_in >= 2048 ? 128 : 64;
+    return k < align ? align : k;
+}
+
+static bool can_multiply(tnn__lowering *l, const tnn_tensor *w, bool there) {
+    if (!there) {
+        const char *type = tnn_type_get_info((int32_t)w->type)->name;
+        tnn__lower_error(l, TNN_E_UNSUPPORTED, "linear: %s is %s, which cannot be multiplied", tnn_tensor_name(w),
+                         type);
+    }
+    return there;
+}
+
+/* F64 graphs run reference kernels, whose scratch is a row of W. */
+static size_t f64_scratch(const tnn_tensor *w) {
+    return sizeof(double) * (size_t)w->ne[0];
+}
+
+void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
+    const tnn_tensor *w = node->src[0], *x = node->src[1];
+    bool f64 = node->type == TNN_TYPE_F64, infer = l->graph->mode == TNN_GRAPH_INFER;
+    const tnn__gemm_kernel *kernel = infer ? &l->kernels->gemm[w->type] : &l->kernels->gemm_float[w->type];
+    if (!can_multiply(l, w, f64 || kernel->run)) return;
+    tnn__obj input = infer && kernel->int8_activations ? pack_activations(l, x) : tnn__lower_obj(l, x);
+    tnn__obj y = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w), bias = tnn__lower_obj(l, node->src[2]);
+    tnn__linear_state *s = tnn__lower_state(l, sizeof *s);
+    tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear);
+    if (!st || !s) return;
+    s->kernel = kernel;
+    s->rows_per_task = tnn__rows_per_task(w->ne[1], x->ne[1], f64 ? 1 : kernel->row_align);
+    st->state = s;
+    st->n_tasks = tnn__n_tasks(w->ne[1], s->rows_per_task);
+    st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], x->ne[1], s->rows_per_task);
+    tnn__step_writes(st, y);
+    tnn__step_reads(st, weights);
+    tnn__step_reads(st, input);
+    tnn__step_reads(st, bias);
+}
+
+void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
+    const tnn_tensor *w = node->src[0];
+    bool f64 = node->type == TNN_TYPE_F64;
+    const tnn__gemm_dx_kernel *kernel = &l->kernels->gemm_dx[w->type];
+    if (!can_multiply(l, w, f64 || kernel->run)) return;
+    tnn__obj dx = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w), dy = tnn__lower_obj(l, node->src[1]);
+    tnn__linear_dx_state *s = tnn__lower_state(l, sizeof *s);
+    tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear_dx);
+    if (!st || !s) return;
+    s->kernel = kernel;
+    s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : kernel->k_align);
+    st->state = s;
+    st->n_tasks = tnn__n_tasks(w->ne[0], s->k_per_task);
+    st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], node->ne[1], s->k_per_task);
+    tnn__step_writes(st, dx);
+    tnn__step_reads(st, weights);
+    tnn__step_reads(st, dy);
+}
+
+void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
+    const tnn_tensor *dy = node->src[1];
+    const tnn__gemm_dw_kernel *kernel = &l->kernels->gemm_dw;
+    tnn__obj to = tnn__lower_obj(l, node), from = tnn__lower_obj(l, dy), x = tnn__lower_obj(l, node->src[2]);
+    tnn__linear_dw_state *s = tnn__lower_state(l, sizeof *s);
+    tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear_dw);
+    if (!st || !s) return;
+    s->rows_per_task = tnn__rows_per_task(node->ne[1], dy->ne[1], kernel->row_align);
+    st->state = s;
+    st->n_tasks = tnn__n_tasks(node->ne[1], s->rows_per_task);
+    st->scratch_bytes = kernel->scratch_bytes(node->ne[0], dy->ne[1], s->rows_per_task);
+    tnn__step_writes(st, to);
+    tnn__step_reads(st, from);
+    tnn__step_reads(st, x);
+}
+
+/* --- linear_xent: chunk by chunk, logits, rows, and where they are wanted dx and dW --- */
+
+/* Rows whose logits exist at a time. */
+#define XENT_ROWS 128
+
+static tnn_status check_targets(const tnn__program *p, const tnn__step *st, tnn_error *err) {
+    const tnn_tensor *w = st->node->src[0];
+    const int32_t *targets = tnn__ptr(p, st->obj[2]);
+    for (int64_t t = 0; t < st->node->ne[0]; t++) {
+        if (targets[t] >= w->ne[1]) {
+            return tnn__fail(err, TNN_E_RANGE, "target %d at row %lld is outside the vocabulary 0..%lld", targets[t],
+                             (long long)t, (long long)w->ne[1] - 1);
+        }
+    }
+    return TNN_OK;
+}
+
+typedef struct xent_objects {
+    tnn__obj losses, dx, logits, w, x, targets, weights, dw;
+} xent_objects;
+
+static tnn__step *xent_step(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, tnn__xent_state *s,
+                            int64_t n_tasks) {
+    tnn__step *st = tnn__lower_step(l, node, run);
+    if (!st || !s) return NULL;
+    st->state = s;
+    st->n_tasks = n_tasks;
+    return st;
+}
+
+static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, int64_t row0, int64_t row1) {
+    tnn__xent_state *s = tnn__lower_state(l, sizeof *s);
+    if (!s) return NULL;
+    const tnn_tensor *w = node->src[0];
+    bool f64 = node->type == TNN_TYPE_F64;
+    s->row0 = row0;
+    s->row1 = row1;
+    s->kernel = &l->kernels->gemm_float[w->type];
+    s->dx_kernel = &l->kernels->gemm_dx[w->type];
+    s->rows_per_task = tnn__rows_per_task(w->ne[1], row1 - row0, f64 ? 1 : s->kernel->row_align);
+    if (s->rows_per_task < l->kernels->gemm_dw.row_align) s->rows_per_task = l->kernels->gemm_dw.row_align;
+    s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : s->dx_kernel->k_align);
+    return s;
+}
+
+static void lower_xent_chunk(tnn__lowering *l, const tnn_tensor *node, const xent_objects *o, int64_t row0,
+                             int64_t row1) {
+    const tnn_tensor *w = node->src[0];
+    const tnn__step_fns *fns = tnn__steps_for(node);
+    bool f64 = node->type == TNN_TYPE_F64;
+    int64_t n = row1 - row0;
+    tnn__xent_state *s = xent_state(l, node, row0, row1);
+    if (!s) return;
+    tnn__step *st = xent_step(l, node, fns->xent_logits, s, tnn__n_tasks(w->ne[1], s->rows_per_task));
+    if (!st) return;
+    st->scratch_bytes = f64 ? f64_scratch(w) : s->kernel->scratch_bytes(w->ne[0], n, s->rows_per_task);
+    tnn__step_writes(st, o->logits);
+    tnn__step_reads(st, o->w);
+    tnn__step_reads(st, o->x);
+
+    st = xent_step(l, node, fns->xent_rows, s, n);
+    if (!st) return;
+    if (row0 == 0) st->check = check_targets;
+    tnn__step_writes(st, o->losses);
+    tnn__step_writes(st, o->logits);
+    tnn__step_reads(st, o->targets);
+    tnn__step_reads(st, o->weights);
+
+    if (o->dx != TNN__NO_OBJ) {
+        st = xent_step(l, node, fns->xent_dx, s, tnn__n_tasks(w->ne[0], s->k_per_task));
+        if (!st) return;
+        st->scratch_bytes = f64 ? f64_scratch(w) : s->dx_kernel->scratch_bytes(w->ne[0], n, s->k_per_task);
+        tnn__step_writes(st, o->dx);
+        tnn__step_reads(st, o->w);
+        tnn__step_reads(st, o->logits);
+    }
+    if (o->dw != TNN__NO_OBJ) {
+        st = xent_step(l, node, fns->xent_dw, s, tnn__n_tasks(w->ne[1], s->rows_per_task));
+        if (!st) return;
+        st->scratch_bytes = l->kernels->gemm_dw.scratch_bytes(w->ne[0], n, s->rows_per_task);
+        tnn__step_writes(st, o->dw);
+        tnn__step_reads(st, o->logits);
+        tnn__step_reads(st, o->x);
+    }
+}
+
+void tnn__lower_linear_xent(tnn__lowering *l, const tnn_tensor *node) {
+    const tnn_tensor *w = node->src[0];
+    bool f64 = node->type == TNN_TYPE_F64;
+    if (!can_multiply(l, w, f64 || (l->kernels->gemm_float[w->type].run && l->kernels->gemm_dx[w->type].run))) return;
+    int64_t n_rows = node->ne[0], n_logits = (n_rows < XENT_ROWS ? n_rows : XENT_ROWS) * w->ne[1];
+    xent_objects o = {
+        .losses = tnn__lower_obj(l, node),
+        .dx = tnn__lower_obj(l, node->parts[0]),
+        .logits = tnn__lower_temp(l, (size_t)n_logits * tnn__real_bytes(node)),
+        .w = tnn__lower_obj(l, w),
+        .x = tnn__lower_obj(l, node->src[1]),
+        .targets = tnn__lower_obj(l, node->src[2]),
+        .weights = tnn__lower_obj(l, node->src[3]),
+        .dw = tnn__lower_obj(l, node->src[4]),
+    };
+    for (int64_t r = 0; r < n_rows; r += XENT_ROWS) {
+        lower_xent_chunk(l, node, &o, r, r + XENT_ROWS < n_rows ? r + XENT_ROWS : n_rows);
+    }
+}

@@ -1,0 +1,61 @@
+/* The two precisions of step bodies: types, and the kernels that go with them. */
+#ifndef TNN_CPU_STEPS_REAL_H
+#define TNN_CPU_STEPS_REAL_H
+
+#include <string.h>
+
+#include "cpu/steps/steps.h"
+
+#ifdef TNN_REAL_F64
+typedef double real;
+typedef tnn__gemm_args_f64 gemm_args;
+typedef tnn__gemm_dx_args_f64 gemm_dx_args;
+typedef tnn__gemm_dw_args_f64 gemm_dw_args;
+typedef tnn__attn_args_f64 attn_args;
+typedef tnn__attn_back_args_f64 attn_back_args;
+#define KERNELS(p) (&(p)->backend->kernels_f64)
+
+static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,
+                             int64_t row0, int64_t row1, void *scratch) {
+    (void)k;
+    KERNELS(p)->gemm(type, a, row0, row1, scratch);
+}
+
+static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel *k, tnn_type type,
+                                const gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
+    (void)k;
+    KERNELS(p)->gemm_dx(type, a, k0, k1, scratch);
+}
+
+static inline void call_gemm_dw(const tnn__program *p, const gemm_dw_args *a, int64_t row0, int64_t row1,
+                                void *scratch) {
+    KERNELS(p)->gemm_dw(a, row0, row1, scratch);
+}
+#else
+typedef float real;
+typedef tnn__gemm_args gemm_args;
+typedef tnn__gemm_dx_args gemm_dx_args;
+typedef tnn__gemm_dw_args gemm_dw_args;
+typedef tnn__attn_args attn_args;
+typedef tnn__attn_back_args attn_back_args;
+#define KERNELS(p) (&(p)->backend->kernels)
+
+static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,
+                             int64_t row0, int64_t row1, void *scratch) {
+    (void)p, (void)type;
+    k->run(a, row0, row1, scratch);
+}
+
+static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel *k, tnn_type type,
+                                const gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
+    (void)p, (void)type;
+    k->run(a, k0, k1, scratch);
+}
+
+static inline void call_gemm_dw(const tnn__program *p, const gemm_dw_args *a, int64_t row0, int64_t row1,
+                                void *scratch) {
+    KERNELS(p)->gemm_dw.run(a, row0, row1, scratch);
+}
+#endif
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * What steps do, in single and in double precision. The bodies (*.inc.h) are written once in `real` and compiled by
+ * f32.c and f64.c; the lowerings (*.c) pick the table by the type of the node. A step's objects are named here, once.
+ */
+#ifndef TNN_CPU_STEPS_H
+#define TNN_CPU_STEPS_H
+
+#include "cpu/program.h"
+
+typedef struct tnn__step_fns {
+    tnn__run_fn *rows, *add, *scale, *swiglu, *rms_norm, *rope_angles, *rope;
+    tnn__run_fn *linear, *attn_tile;
+    tnn__run_fn *accumulate, *bias_grad, *rows_back, *rms_norm_back, *sum_partials, *swiglu_back;
+    tnn__run_fn *linear_dx, *linear_dw, *attn_back, *attn_back_sum;
+    tnn__run_fn *xent_logits, *xent_rows, *xent_dx, *xent_dw;
+} tnn__step_fns;
+
+extern const tnn__step_fns tnn__steps_f32, tnn__steps_f64;
+
+static inline const tnn__step_fns *tnn__steps_for(const tnn_tensor *t) {
+    return t->type == TNN_TYPE_F64 ? &tnn__steps_f64 : &tnn__steps_f32;
+}
+
+/* Bytes of one element of an activation. */
+static inline size_t tnn__real_bytes(const tnn_tensor *t) {
+    return t->type == TNN_TYPE_F64 ? sizeof(double) : sizeof(float);
+}
+
+/* Elements in one task of an elementwise sum; columns in one task of a sum over rows. */
+enum { TNN__ACCUMULATE_CHUNK = 16384, TNN__COLUMN_CHUNK = 256 };
+
+/* Elements of one row, which is everything but the last dimension; and the number of rows. */
+static inline int64_t tnn__row_elements(const tnn_tensor *t) {
+    return tnn_tensor_elements(t) / t->ne[t->n_dims - 1];
+}
+static inline int64_t tnn__n_rows(const tnn_tensor *t) {
+    return t->ne[t->n_dims - 1];
+}
+
+/* Rows [*r0, *r1) of task number `task` when there are `per_task` in each. */
+static inline void tnn__split(int64_t task, int64_t per_task, int64_t n, int64_t *r0, int64_t *r1) {
+    *r0 = task * per_task;
+    *r1 = *r0 + per_task < n ? *r0 + per_task : n;
+}
+
+static inline int64_t tnn__n_tasks(int64_t n, int64_t per_task) {
+    return (n + per_task - 1) / per_task;
+}
+
+/* --- rope_angles --- */
+
+typedef struct tnn__rope_state {
+    double low, high; /* YaRN ramp, in pairs */
+    double magnitude;
+} tnn__rope_state;
+
+/* --- products: obj y, w, x (or its int8 form), bias --- */
+
+typedef struct tnn__linear_state {
+    const tnn__gemm_kernel *kernel; /* F32 only */
+    int64_t rows_per_task;
+} tnn__linear_state;
+
+typedef struct tnn__linear_dx_state { /* obj dx, w, dy */
+    const tnn__gemm_dx_kernel *kernel;
+    int64_t k_per_task;
+} tnn__linear_dx_state;
+
+typedef struct tnn__linear_dw_state { /* obj dw, dy, x */
+    int64_t rows_per_task;
+} tnn__linear_dw_state;
+
+/* Views of the int8 form of a [n_in, n_rows] matrix in one piece of memory. */
+tnn__act_q8 tnn__packed_views(uint8_t *base, int64_t n_in, int64_t n_rows);
+
+/*
+ * How W's rows (or, on the way back, its columns) are cut: enough tasks to keep a handful of threads level at the end,
+ * few enough that unpacking a panel pays. A function of the shape alone, so that results do not depend on the number of
+ * threads.
+ */
+int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align);
+int64_t tnn__k_per_task(int64_t n_in, int64_t align);
+
+/* --- attention: obj out (or parts), lse (may be missing), ranges, q, k, v, slots, mask; joining: parts --- */
+
+enum {
+    TNN__ATTN_OUT,
+    TNN__ATTN_LSE,
+    TNN__ATTN_RANGES,
+    TNN__ATTN_Q,
+    TNN__ATTN_K,
+    TNN__ATTN_V,
+    TNN__ATTN_SLOTS,
+    TNN__ATTN_MASK,
+    TNN__ATTN_PARTS
+};
+
+typedef struct tnn__attention_state {
+    int64_t rows_per_task;
+    int64_t max_parts;   /* few rows of a cache: keys are cut into parts */
+    int64_t part_floats; /* one part of one kv head */
+    size_t slot_bytes_k, slot_bytes_v;
+} tnn__attention_state;
+
+/*
+ * Way back. attn_back: obj dq, shares, ranges, q, k, v, out, mask, lse, dout; attn_back_sum: obj dk, dv, shares.
+ * Shares: per query head, dk [d, T] and then dv [d_v, T].
+ */
+enum {
+    TNN__BACK_DQ,
+    TNN__BACK_SHARES,
+    TNN__BACK_RANGES,
+    TNN__BACK_Q,
+    TNN__BACK_K,
+    TNN__BACK_V,
+    TNN__BACK_OUT,
+    TNN__BACK_MASK,
+    TNN__BACK_LSE,
+    TNN__BACK_DOUT
+};
+
+/* --- linear_xent, in chunks of rows: each step has the rows [row0, row1) of its chunk --- */
+
+typedef struct tnn__xent_state {
+    int64_t row0, row1;
+    const tnn__gemm_kernel *kernel;
+    const tnn__gemm_dx_kernel *dx_kernel;
+    int64_t rows_per_task; /* logits: rows of W */
+    int64_t k_per_task;    /* dx: columns of W */
+} tnn__xent_state;
+
+#endif
