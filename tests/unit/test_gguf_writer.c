@@ -500,11 +500,17 @@ static void test_many_keys_and_tensors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_bytes),           cmocka_unit_test(test_metadata_alone_is_padded),
-        cmocka_unit_test(test_alignment_is_honoured), cmocka_unit_test(test_setting_twice_replaces),
-        cmocka_unit_test(test_data_in_pieces),        cmocka_unit_test(test_copy_of_metadata),
-        cmocka_unit_test(test_refused_metadata),      cmocka_unit_test(test_refused_tensors),
-        cmocka_unit_test(test_calls_out_of_order),    cmocka_unit_test(test_folder_that_is_not_there),
+        cmocka_unit_test(test_exact_bytes),
+        cmocka_unit_test(test_metadata_alone_is_padded),
+        cmocka_unit_test(test_alignment_is_honoured),
+        cmocka_unit_test(test_setting_twice_replaces),
+        cmocka_unit_test(test_scalar_tensor),
+        cmocka_unit_test(test_data_in_pieces),
+        cmocka_unit_test(test_copy_of_metadata),
+        cmocka_unit_test(test_refused_metadata),
+        cmocka_unit_test(test_refused_tensors),
+        cmocka_unit_test(test_calls_out_of_order),
+        cmocka_unit_test(test_folder_that_is_not_there),
         cmocka_unit_test(test_many_keys_and_tensors),
     };
     return cmocka_run_group_tests(tests, create_dir, remove_dir);
