@@ -172,6 +172,35 @@ static void test_setting_twice_replaces(void **state) {
     tnn_gguf_close(g);
 }
 
+/* Elements in host order, whatever their width. */
+static void test_arrays_of_every_width(void **state) {
+    (void)state;
+    static const int8_t i8[] = {-1, 2};
+    static const uint16_t u16[] = {1, 65535};
+    static const int32_t i32[] = {-3, 4};
+    static const int64_t i64[] = {-5, INT64_MAX};
+    static const double f64[] = {0.1, -1e300};
+    tnn_gguf_writer *w = new_writer();
+    ok(tnn_gguf_set_array(w, "i8", TNN_GGUF_I8, i8, 2));
+    ok(tnn_gguf_set_array(w, "u16", TNN_GGUF_U16, u16, 2));
+    ok(tnn_gguf_set_array(w, "i32", TNN_GGUF_I32, i32, 2));
+    ok(tnn_gguf_set_array(w, "i64", TNN_GGUF_I64, i64, 2));
+    ok(tnn_gguf_set_array(w, "f64", TNN_GGUF_F64, f64, 2));
+    ok(tnn_gguf_writer_begin(w, temp_path(&dir, "arrays.gguf")));
+    finish(w);
+    tnn_gguf *g = open_file("arrays.gguf");
+    for (uint64_t e = 0; e < 2; e++) {
+        int64_t value = 0;
+        double real = 0;
+        assert_true(tnn_gguf_array_i64(g, 0, e, &value) && value == i8[e]);
+        assert_true(tnn_gguf_array_i64(g, 1, e, &value) && value == u16[e]);
+        assert_true(tnn_gguf_array_i64(g, 2, e, &value) && value == i32[e]);
+        assert_true(tnn_gguf_array_i64(g, 3, e, &value) && value == i64[e]);
+        assert_true(tnn_gguf_array_f64(g, 4, e, &real) && real == f64[e]);
+    }
+    tnn_gguf_close(g);
+}
+
 /* A scalar is written as one dimension of 1, which every reader takes. */
 static void test_scalar_tensor(void **state) {
     (void)state;
@@ -500,17 +529,12 @@ static void test_many_keys_and_tensors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_bytes),
-        cmocka_unit_test(test_metadata_alone_is_padded),
-        cmocka_unit_test(test_alignment_is_honoured),
-        cmocka_unit_test(test_setting_twice_replaces),
-        cmocka_unit_test(test_scalar_tensor),
-        cmocka_unit_test(test_data_in_pieces),
-        cmocka_unit_test(test_copy_of_metadata),
-        cmocka_unit_test(test_refused_metadata),
-        cmocka_unit_test(test_refused_tensors),
-        cmocka_unit_test(test_calls_out_of_order),
-        cmocka_unit_test(test_folder_that_is_not_there),
+        cmocka_unit_test(test_exact_bytes),           cmocka_unit_test(test_metadata_alone_is_padded),
+        cmocka_unit_test(test_alignment_is_honoured), cmocka_unit_test(test_setting_twice_replaces),
+        cmocka_unit_test(test_arrays_of_every_width), cmocka_unit_test(test_scalar_tensor),
+        cmocka_unit_test(test_data_in_pieces),        cmocka_unit_test(test_copy_of_metadata),
+        cmocka_unit_test(test_refused_metadata),      cmocka_unit_test(test_refused_tensors),
+        cmocka_unit_test(test_calls_out_of_order),    cmocka_unit_test(test_folder_that_is_not_there),
         cmocka_unit_test(test_many_keys_and_tensors),
     };
     return cmocka_run_group_tests(tests, create_dir, remove_dir);
