@@ -76,6 +76,41 @@ TNN_API tnn_status tnn_llama_arch_load_blocks_from_gguf_mmap(tnn_llama_arch *a, 
                                                              tnn_error *err);
 
 /*
+ * Trainable weights instead: F32 tensors of their own in st, zeroed, recorded by GGUF name and marked trainable.
+ * donor_d_in > 0 puts a projection lens in front: token_embd.weight gets the donor's width and stays frozen, and
+ * lens.proj.weight [donor_d_in, E] is trained; that needs an untied head unless the widths are equal (E_ARG). untied
+ * says whether output.weight is there.
+ */
+TNN_API tnn_status tnn_llama_arch_alloc_globals_trainable_f32(tnn_llama_arch *a, tnn_store *st, int64_t donor_d_in,
+                                                              bool untied, tnn_error *err);
+TNN_API tnn_status tnn_llama_arch_alloc_blocks_trainable_f32(tnn_llama_arch *a, tnn_store *st, tnn_error *err);
+
+/*
+ * Random weights for every trainable tensor of st, each a function of (seed, name): matrices normal with deviation
+ * 0.02, those that write into the residual stream divided by sqrt(2 n_layers) (Radford et al. 2019), norms 1, biases 0.
+ */
+TNN_API tnn_status tnn_llama_arch_random_init(const tnn_llama_arch *a, tnn_store *st, uint64_t seed, tnn_error *err);
+
+/*
+ * Fills every owned F32 tensor of st from the tensor of the same name in g, dequantised. E_NOTFOUND if one is missing,
+ * E_SHAPE if a shape differs.
+ */
+TNN_API tnn_status tnn_llama_arch_copy_from_gguf(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g, tnn_error *err);
+
+/*
+ * A low-rank pair beside a linear (Hu et al. 2021): y += scale * B(A x), A F32 [in, r], B F32 [r, out]. name is the
+ * linear's GGUF name ("blk.3.attn_q.weight"). Several pairs add up. The tensors must outlive the arch. E_NOTFOUND for a
+ * name that is no linear of a block (the error lists the kinds), E_SHAPE.
+ */
+TNN_API tnn_status tnn_llama_arch_attach_lora(tnn_llama_arch *a, const char *name, tnn_tensor *lora_a,
+                                              tnn_tensor *lora_b, float scale, tnn_error *err);
+
+/* What makes logits of x_final: output.weight, or the tied embedding. NULL before weights are bound. */
+TNN_API tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a);
+/* The weight of a block's linear by GGUF name; NULL if there is none. */
+TNN_API tnn_tensor *tnn_llama_arch_linear(const tnn_llama_arch *a, const char *name);
+
+/*
  * One forward. ids I32 [T]; positions I32 [T]. Keys and values come from caches when caches is set (one pair per
  * layer), otherwise from this batch, rows seeing back to starts[t]. Which logit rows are wanted: none, all, or the rows
  * listed in logit_rows.
@@ -96,6 +131,7 @@ typedef struct tnn_forward_args {
     const tnn_kv_pair *caches; /* n_layers pairs, or NULL */
     tnn_logits_mode logits;
     tnn_tensor *logit_rows; /* I32 [n]; TNN_LOGITS_ROWS only */
+    bool recompute;         /* in training: keep what enters each layer, compute the rest again on the way back */
     const char *taps; /* comma-separated globs over tap names (blk.*.resid_post); matched tensors become outputs */
 } tnn_forward_args;
 

@@ -99,6 +99,21 @@ TNN_API tnn_tensor *tnn_attention(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tn
 TNN_API tnn_tensor *tnn_linear_xent(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *targets,
                                     tnn_tensor *weights);
 
+/* --- updates: these change their first tensor in place and are run for that --- */
+
+/*
+ * One step of AdamW (Loshchilov & Hutter 2019): value, grad, m, v persistent F32 of one shape; hyper F32 [8], an input
+ * or persistent: lr, beta1, beta2, eps, decay, 1 - beta1^step, 1 - beta2^step, factor applied to the gradient.
+ */
+TNN_API void tnn_adamw(tnn_graph *g, tnn_tensor *value, tnn_tensor *grad, tnn_tensor *m, tnn_tensor *v,
+                       tnn_tensor *hyper);
+/* value -= lr * (momentum buffer m = momentum * m + grad * factor); hyper F32 [4]: lr, momentum, decay, factor. */
+TNN_API void tnn_sgd(tnn_graph *g, tnn_tensor *value, tnn_tensor *grad, tnn_tensor *m, tnn_tensor *hyper);
+/* Sets every element of a persistent F32 tensor to zero. */
+TNN_API void tnn_zero(tnn_graph *g, tnn_tensor *t);
+/* Sum of squares of an F32 tensor -> F64 [1], summed in double in a fixed order. */
+TNN_API tnn_tensor *tnn_sum_squares(tnn_graph *g, tnn_tensor *x);
+
 #ifdef __cplusplus
 }
 #endif

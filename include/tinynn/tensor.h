@@ -49,11 +49,22 @@ TNN_API tnn_tensor *tnn_store_tensor(tnn_store *st, const char *name, tnn_type t
 /* A read-only tensor over memory the caller keeps alive (a mapped file): nothing is copied, any alignment. */
 TNN_API tnn_tensor *tnn_store_borrow(tnn_store *st, const char *name, tnn_type type, int n_dims, const int64_t *ne,
                                      const void *data, tnn_error *err);
+/*
+ * A part of an owned tensor of the same store under a name and shape of its own, `offset` bytes in (a multiple of 64).
+ * It shares memory: one graph must not use both. Many gradients then lie in one piece of memory, in the order of their
+ * parameters.
+ */
+TNN_API tnn_tensor *tnn_store_view(tnn_store *st, const char *name, tnn_tensor *base, size_t offset, tnn_type type,
+                                   int n_dims, const int64_t *ne, tnn_error *err);
 TNN_API tnn_tensor *tnn_store_find(const tnn_store *st, const char *name); /* NULL if absent */
 TNN_API int64_t tnn_store_count(const tnn_store *st);
 TNN_API tnn_tensor *tnn_store_at(const tnn_store *st, int64_t i); /* in order of creation; NULL out of range */
 /* Bytes owned by the store (borrowed ones not counted). */
 TNN_API size_t tnn_store_bytes(const tnn_store *st);
+
+/* Whether a trainer is to change this tensor. False at first; a borrowed tensor stays frozen. */
+TNN_API void tnn_tensor_set_trainable(tnn_tensor *t, bool trainable);
+TNN_API bool tnn_tensor_trainable(const tnn_tensor *t);
 
 /* Copies n bytes in or out at a byte offset of a persistent tensor. E_RANGE past the end, E_STATE writing a borrowed
  * one. */

@@ -35,7 +35,7 @@ void tnn_store_free(tnn_store *st) {
     tnn__backend *b = st->session->backend;
     for (int64_t i = 0; i < st->n_tensors; i++) {
         tnn_tensor *t = st->tensors[i];
-        if (!t->borrowed) b->ops->buffer_free(b, t->data, t->bytes);
+        if (!t->borrowed && !t->shares) b->ops->buffer_free(b, t->data, t->bytes);
     }
     tnn__free_array(a, st->tensors, (size_t)st->capacity, sizeof *st->tensors);
     tnn__free_array(a, st->by_name, 2 * (size_t)st->capacity, sizeof *st->by_name);
@@ -131,6 +131,21 @@ tnn_tensor *tnn_store_borrow(tnn_store *st, const char *name, tnn_type type, int
     /* Never written through: tnn_tensor_write refuses borrowed tensors, and no op writes to weights. */
     memcpy(&t->data, &data, sizeof data);
     t->borrowed = true;
+    return insert(st, t);
+}
+
+tnn_tensor *tnn_store_view(tnn_store *st, const char *name, tnn_tensor *base, size_t offset, tnn_type type, int n_dims,
+                           const int64_t *ne, tnn_error *err) {
+    tnn_tensor *t = add_record(st, name, type, n_dims, ne, err);
+    if (!t) return NULL;
+    if (base->store != st || base->borrowed || offset % TNN__ALIGN != 0 || offset > base->bytes ||
+        t->bytes > base->bytes - offset) {
+        tnn__fail(err, TNN_E_RANGE, "tensor %s: %zu bytes at offset %zu do not lie within %s of %zu bytes", name,
+                  t->bytes, offset, tnn_tensor_name(base), base->bytes);
+        return NULL;
+    }
+    t->data = (uint8_t *)base->data + offset;
+    t->shares = true;
     return insert(st, t);
 }
 

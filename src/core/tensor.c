@@ -25,6 +25,14 @@ int64_t tnn_tensor_elements(const tnn_tensor *t) {
     return t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
 }
 
+void tnn_tensor_set_trainable(tnn_tensor *t, bool trainable) {
+    t->trainable = trainable && !t->borrowed;
+}
+
+bool tnn_tensor_trainable(const tnn_tensor *t) {
+    return t->trainable;
+}
+
 size_t tnn_tensor_bytes(const tnn_tensor *t) {
     return t->bytes;
 }

@@ -50,6 +50,8 @@ struct tnn_tensor {
     tnn_store *store;
     void *data;
     bool borrowed;
+    bool shares; /* memory of another tensor of the store */
+    bool trainable;
 
     /* node of a graph */
     tnn_graph *graph;

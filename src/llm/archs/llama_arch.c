@@ -32,6 +32,7 @@ tnn_status tnn_llama_arch_new(tnn_llama_arch **out, tnn_session *s, const tnn_ll
     if (!a) return tnn__fail_nomem(err, "an architecture", sizeof *a);
     a->session = s;
     a->hparams = *hparams;
+    tnn__arena_init(&a->arena, &s->alloc, 0);
     tnn_status status = tnn_llama_arch_seed_blocks(a, 1, err);
     if (status) {
         tnn_llama_arch_free(a);
@@ -44,6 +45,7 @@ tnn_status tnn_llama_arch_new(tnn_llama_arch **out, tnn_session *s, const tnn_ll
 void tnn_llama_arch_free(tnn_llama_arch *a) {
     if (!a) return;
     free_stack(a);
+    tnn__arena_free(&a->arena);
     tnn__free(&a->session->alloc, a, sizeof *a, TNN__ALIGN);
 }
 
@@ -89,6 +91,10 @@ tnn_layer_spec tnn_llama_arch_layer_spec(const tnn_llama_arch *a, int64_t idx) {
     return idx >= 0 && idx < a->n_layers ? a->specs[idx] : (tnn_layer_spec){0};
 }
 
+tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a) {
+    return a->output ? a->output : a->token_embed;
+}
+
 /* --- forward --- */
 
 static tnn_tensor *layer_forward(const tnn_llama_arch *a, const tnn__block_ctx *ctx, tnn_graph *g, int64_t layer,
@@ -124,16 +130,17 @@ tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a,
     /* Rows nobody wants logits of need not go through the last feed-forward, unless somebody taps it. */
     tnn_tensor *keep = args->logits == TNN_LOGITS_ROWS ? args->logit_rows : NULL;
     for (int64_t i = 0; i < a->n_layers; i++) {
+        if (args->recompute) x = tnn_checkpoint(g, x);
         bool last = i == a->n_layers - 1;
         bool drop_here = last && !args->taps && a->specs[i].mixer == TNN_MIXER_ATTENTION;
         x = layer_forward(a, &ctx, g, i, x, drop_here ? keep : NULL);
         if (drop_here) keep = NULL;
     }
+    if (args->recompute) x = tnn_checkpoint(g, x);
     if (keep) x = tnn_rows(g, x, keep);
     out.x_final = tnn__tap(g, args->taps, -1, "final_norm", tnn_rms_norm(g, x, a->final_norm_gamma, hp->rms_eps));
     if (args->logits != TNN_LOGITS_NONE) {
-        tnn_tensor *head = a->output ? a->output : a->token_embed;
-        out.logits = tnn_output(g, tnn_linear(g, head, out.x_final, NULL), "logits");
+        out.logits = tnn_output(g, tnn_linear(g, tnn_llama_arch_head(a), out.x_final, NULL), "logits");
     }
     return out;
 }

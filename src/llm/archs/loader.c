@@ -102,42 +102,30 @@ tnn_status tnn_llama_arch_load_globals_from_gguf_mmap(tnn_llama_arch *a, tnn_sto
 
 /* --- blocks --- */
 
-typedef struct name_buffer {
-    char text[TNN_GGUF_MAX_NAME + 1];
-} name_buffer;
-
-static const char *block_name(name_buffer *buf, int64_t layer, const char *part, const char *suffix) {
-    snprintf(buf->text, sizeof buf->text, "blk.%" PRId64 ".%s.%s", layer, part, suffix);
-    return buf->text;
-}
-
-static tnn__linear bind_linear(binder *b, int64_t layer, const char *part, int64_t n_in, int64_t n_out,
-                               bool need_bias) {
-    name_buffer name;
-    tnn__linear l;
-    l.weight = bind_matrix(b, block_name(&name, layer, part, "weight"), true, n_in, n_out);
-    l.bias = bind_vector(b, block_name(&name, layer, part, "bias"), need_bias, n_out);
-    return l;
+static void bind_linear(binder *b, const tnn_llama_hparams *hp, int64_t layer, tnn__block_linear which,
+                        tnn__linear *to) {
+    tnn__name_buffer name;
+    int64_t n_in, n_out;
+    const char *part = tnn__block_linear_name(which);
+    tnn__block_linear_shape(hp, which, &n_in, &n_out);
+    to->weight = bind_matrix(b, tnn__block_name(&name, layer, part, "weight"), true, n_in, n_out);
+    bool need_bias = tnn__block_linear_needs_bias(hp, which);
+    to->bias = bind_vector(b, tnn__block_name(&name, layer, part, "bias"), need_bias, n_out);
 }
 
 static tnn_tensor *bind_norm(binder *b, int64_t layer, const char *part, bool required, int64_t n) {
-    name_buffer name;
-    return bind_vector(b, block_name(&name, layer, part, "weight"), required, n);
+    tnn__name_buffer name;
+    return bind_vector(b, tnn__block_name(&name, layer, part, "weight"), required, n);
 }
 
 static void bind_block(binder *b, const tnn_llama_hparams *hp, int64_t layer, tnn__transformer_block *to) {
-    int64_t e = hp->d_model, q = hp->d_head * hp->n_heads, kv = hp->d_head * hp->n_kv_heads;
-    to->attn_norm = bind_norm(b, layer, "attn_norm", true, e);
-    to->q = bind_linear(b, layer, "attn_q", e, q, hp->qkv_bias);
-    to->k = bind_linear(b, layer, "attn_k", e, kv, hp->qkv_bias);
-    to->v = bind_linear(b, layer, "attn_v", e, kv, hp->qkv_bias);
-    to->output = bind_linear(b, layer, "attn_output", q, e, false);
+    to->attn_norm = bind_norm(b, layer, "attn_norm", true, hp->d_model);
     to->q_norm = hp->qk_norm ? bind_norm(b, layer, "attn_q_norm", true, hp->d_head) : NULL;
     to->k_norm = hp->qk_norm ? bind_norm(b, layer, "attn_k_norm", true, hp->d_head) : NULL;
-    to->ffn_norm = bind_norm(b, layer, "ffn_norm", true, e);
-    to->gate = bind_linear(b, layer, "ffn_gate", e, hp->d_ff, false);
-    to->up = bind_linear(b, layer, "ffn_up", e, hp->d_ff, false);
-    to->down = bind_linear(b, layer, "ffn_down", hp->d_ff, e, false);
+    to->ffn_norm = bind_norm(b, layer, "ffn_norm", true, hp->d_model);
+    for (int i = 0; i < TNN__N_BLOCK_LINEARS; i++) {
+        bind_linear(b, hp, layer, (tnn__block_linear)i, tnn__block_linear_at(to, (tnn__block_linear)i));
+    }
 }
 
 tnn_status tnn_llama_arch_load_blocks_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,

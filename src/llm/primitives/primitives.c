@@ -1,6 +1,15 @@
 /* Builders of the primitives. */
 #include "llm/primitives/primitives.h"
 
+tnn_tensor *tnn__linear_build(tnn_graph *g, tnn__linear l, tnn_tensor *x) {
+    tnn_tensor *y = tnn_linear(g, l.weight, x, l.bias);
+    for (const tnn__lora *pair = l.lora; pair; pair = pair->next) {
+        tnn_tensor *low = tnn_scale(g, tnn_linear(g, pair->a, x, NULL), pair->scale);
+        y = tnn_add(g, y, tnn_linear(g, pair->b, low, NULL));
+    }
+    return y;
+}
+
 tnn_tensor *tnn__split_heads(tnn_graph *g, tnn_tensor *x, int64_t d) {
     if (!x) return NULL;
     const int64_t *ne = tnn_tensor_ne(x);

@@ -6,15 +6,22 @@
 
 #include <tinynn/ops.h>
 
-/* A linear layer's weights; bias may be NULL. */
+/* A low-rank pair beside a linear: y += scale * B(A x). */
+typedef struct tnn__lora {
+    tnn_tensor *a; /* [in, r] */
+    tnn_tensor *b; /* [r, out] */
+    float scale;
+    struct tnn__lora *next;
+} tnn__lora;
+
+/* A linear layer's weights; bias and pairs may be NULL. */
 typedef struct tnn__linear {
     tnn_tensor *weight; /* [in, out] */
     tnn_tensor *bias;   /* [out] */
+    tnn__lora *lora;
 } tnn__linear;
 
-static inline tnn_tensor *tnn__linear_build(tnn_graph *g, tnn__linear l, tnn_tensor *x) {
-    return tnn_linear(g, l.weight, x, l.bias);
-}
+tnn_tensor *tnn__linear_build(tnn_graph *g, tnn__linear l, tnn_tensor *x);
 
 /* [d * n_heads, T] -> [d, n_heads, T] and back. */
 tnn_tensor *tnn__split_heads(tnn_graph *g, tnn_tensor *x, int64_t d);

@@ -1,0 +1,119 @@
+/* Updates, elementwise over chunks of fixed size, and the sum of squares. F32 only. */
+#include <string.h>
+
+#include "cpu/steps/steps.h"
+
+#define CHUNK 65536
+
+static tnn__step *lower_chunks(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n_written) {
+    tnn__obj src[TNN__MAX_SRC];
+    for (int i = 0; i < node->n_src; i++) {
+        src[i] = tnn__lower_obj(l, node->src[i]);
+    }
+    tnn__step *st = tnn__lower_step(l, node, run);
+    if (!st) return NULL;
+    st->n_tasks = tnn__n_tasks(tnn_tensor_elements(node), CHUNK);
+    for (int i = 0; i < node->n_src; i++) {
+        if (i < n_written) {
+            tnn__step_writes(st, src[i]);
+        } else {
+            tnn__step_reads(st, src[i]);
+        }
+    }
+    return st;
+}
+
+/* obj value, m, v (written), grad, hyper */
+static void run_adamw(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    int64_t i0, i1;
+    tnn__split(task, CHUNK, tnn_tensor_elements(st->node), &i0, &i1);
+    const float *x = tnn__ptr(p, st->obj[4]), *grad = tnn__ptr(p, st->obj[3]);
+    float *value = tnn__ptr(p, st->obj[0]), *m = tnn__ptr(p, st->obj[1]), *v = tnn__ptr(p, st->obj[2]);
+    tnn__adamw_hyper h = {x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
+    tnn__kernels_of(p)->adamw(value + i0, grad + i0, m + i0, v + i0, i1 - i0, &h);
+}
+
+void tnn__lower_adamw(tnn__lowering *l, const tnn_tensor *node) {
+    tnn__obj value = tnn__lower_obj(l, node->src[0]), grad = tnn__lower_obj(l, node->src[1]);
+    tnn__obj m = tnn__lower_obj(l, node->src[2]), v = tnn__lower_obj(l, node->src[3]);
+    tnn__obj hyper = tnn__lower_obj(l, node->src[4]);
+    tnn__step *st = tnn__lower_step(l, node, run_adamw);
+    if (!st) return;
+    st->n_tasks = tnn__n_tasks(tnn_tensor_elements(node), CHUNK);
+    tnn__step_writes(st, value);
+    tnn__step_writes(st, m);
+    tnn__step_writes(st, v);
+    tnn__step_reads(st, grad);
+    tnn__step_reads(st, hyper);
+}
+
+/* obj value, grad, m, hyper */
+static void run_sgd(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    int64_t i0, i1;
+    tnn__split(task, CHUNK, tnn_tensor_elements(st->node), &i0, &i1);
+    float *value = tnn__ptr(p, st->obj[0]), *m = tnn__ptr(p, st->obj[2]);
+    const float *grad = tnn__ptr(p, st->obj[1]), *h = tnn__ptr(p, st->obj[3]);
+    for (int64_t i = i0; i < i1; i++) {
+        m[i] = h[1] * m[i] + h[3] * grad[i];
+        value[i] -= h[0] * (m[i] + h[2] * value[i]);
+    }
+}
+
+void tnn__lower_sgd(tnn__lowering *l, const tnn_tensor *node) {
+    lower_chunks(l, node, run_sgd, 3);
+}
+
+static void run_zero(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    int64_t i0, i1;
+    tnn__split(task, CHUNK, tnn_tensor_elements(st->node), &i0, &i1);
+    memset((float *)tnn__ptr(p, st->obj[0]) + i0, 0, (size_t)(i1 - i0) * sizeof(float));
+}
+
+void tnn__lower_zero(tnn__lowering *l, const tnn_tensor *node) {
+    lower_chunks(l, node, run_zero, 1);
+}
+
+/* --- sum_squares: partial sums of chunks, then their sum --- */
+
+/* obj partials, x; eight interleaved sums per chunk */
+static void run_square_partials(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    int64_t i0, i1;
+    tnn__split(task, CHUNK, tnn_tensor_elements(st->node->src[0]), &i0, &i1);
+    const float *x = tnn__ptr(p, st->obj[1]);
+    double lane[8] = {0};
+    for (int64_t i = i0; i < i1; i++) {
+        lane[(i - i0) % 8] += (double)x[i] * (double)x[i];
+    }
+    ((double *)tnn__ptr(p, st->obj[0]))[task] =
+        ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/* obj sum, partials */
+static void run_square_sum(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)task, (void)scratch;
+    const double *partials = tnn__ptr(p, st->obj[1]);
+    double sum = 0;
+    for (int64_t i = 0; i < tnn__n_tasks(tnn_tensor_elements(st->node->src[0]), CHUNK); i++) {
+        sum += partials[i];
+    }
+    *(double *)tnn__ptr(p, st->obj[0]) = sum;
+}
+
+void tnn__lower_sum_squares(tnn__lowering *l, const tnn_tensor *node) {
+    int64_t n_chunks = tnn__n_tasks(tnn_tensor_elements(node->src[0]), CHUNK);
+    tnn__obj partials = tnn__lower_temp(l, (size_t)n_chunks * sizeof(double));
+    tnn__obj x = tnn__lower_obj(l, node->src[0]), sum = tnn__lower_obj(l, node);
+    tnn__step *st = tnn__lower_step(l, node, run_square_partials);
+    if (!st) return;
+    st->n_tasks = n_chunks;
+    tnn__step_writes(st, partials);
+    tnn__step_reads(st, x);
+    st = tnn__lower_step(l, node, run_square_sum);
+    if (!st) return;
+    tnn__step_writes(st, sum);
+    tnn__step_reads(st, partials);
+}

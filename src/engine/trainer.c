@@ -1,0 +1,390 @@
+/*
+ * The trainer: one plan for forward and gradients, one for the gradient's norm, one for the update, one for evaluation.
+ * Gradients of all parameters lie in one piece of memory, in their order.
+ */
+#include <tinynn/trainer.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "core/session.h"
+#include "llm/taps.h"
+
+/* A planned graph over a batch. */
+typedef struct forward {
+    tnn_graph *graph; /* NULL: not built */
+    tnn_plan *plan;
+    tnn_tensor *ids, *positions, *starts, *targets, *weights;
+    tnn_tensor *losses; /* [n_rows] */
+} forward;
+
+typedef struct trained {
+    tnn_tensor *value, *grad, *m, *v;
+} trained;
+
+/* Hyperparameters come in two sets: matrices decay, vectors do not. */
+enum { DECAYED, UNDECAYED, N_SETS };
+
+struct tnn_trainer {
+    tnn_session *session;
+    tnn_llama_arch *arch;
+    tnn_trainer_options options;
+    tnn_store *store; /* gradients and moments */
+    trained *params;
+    int64_t n_params;    /* taken so far, in the end all */
+    int64_t n_allocated; /* entries of params */
+    tnn_tensor *grads;   /* all of them */
+    int64_t step;
+    forward train, eval;
+    struct {
+        tnn_graph *graph;
+        tnn_plan *plan;
+        tnn_tensor *sum;
+    } norm;
+    struct {
+        tnn_graph *graph;
+        tnn_plan *plan;
+        tnn_tensor *hyper[N_SETS];
+    } update;
+};
+
+#define N_HYPER 8
+
+tnn_trainer_options tnn_trainer_options_default(void) {
+    return (
+        tnn_trainer_options){.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0.01f, .grad_clip = 1.0f};
+}
+
+/* --- options --- */
+
+static tnn_status check_option(const char *name, float value, float lo, float hi, tnn_error *err) {
+    if (isfinite(value) && value >= lo && value <= hi) return TNN_OK;
+    return tnn__fail(err, TNN_E_ARG, "%s %g: give %g to %g", name, (double)value, (double)lo, (double)hi);
+}
+
+static tnn_status check_options(const tnn_trainer_options *o, tnn_error *err) {
+    if (o->n_rows < 1 || o->n_rows > ((int64_t)1 << 24)) {
+        return tnn__fail(err, TNN_E_ARG, "a batch of %" PRId64 " tokens: give 1 to %d", o->n_rows, 1 << 24);
+    }
+    tnn_status status = check_option("beta1", o->beta1, 0.0f, 0.999999f, err);
+    if (!status) status = check_option("beta2", o->beta2, 0.0f, 0.9999999f, err);
+    if (!status) status = check_option("eps", o->eps, 0.0f, 1.0f, err);
+    if (!status) status = check_option("momentum", o->momentum, 0.0f, 0.999999f, err);
+    if (!status) status = check_option("weight decay", o->weight_decay, 0.0f, 100.0f, err);
+    if (!status) status = check_option("gradient clip", o->grad_clip, 0.0f, 1e9f, err);
+    return status;
+}
+
+/* --- parameters --- */
+
+static int64_t count_trainable(const tnn_store *st, size_t *bytes) {
+    int64_t n = 0;
+    *bytes = 0;
+    for (int64_t i = 0; i < tnn_store_count(st); i++) {
+        tnn_tensor *t = tnn_store_at(st, i);
+        if (!tnn_tensor_trainable(t)) continue;
+        n++;
+        *bytes += (tnn_tensor_bytes(t) + TNN__ALIGN - 1) & ~(size_t)(TNN__ALIGN - 1);
+    }
+    return n;
+}
+
+static int n_dims_of(const tnn_tensor *t) {
+    int n = TNN_MAX_DIMS;
+    while (n > 1 && tnn_tensor_ne(t)[n - 1] == 1) {
+        n--;
+    }
+    return n;
+}
+
+static tnn_tensor *moment(tnn_trainer *t, const tnn_tensor *value, tnn_error *err) {
+    return tnn_store_tensor(t->store, "", TNN_TYPE_F32, n_dims_of(value), tnn_tensor_ne(value), err);
+}
+
+static tnn_status take_param(tnn_trainer *t, tnn_tensor *value, size_t *offset, tnn_error *err) {
+    trained *p = &t->params[t->n_params];
+    bool adamw = t->options.optimizer == TNN_OPTIMIZER_ADAMW;
+    p->value = value;
+    p->grad = tnn_store_view(t->store, tnn_tensor_name(value), t->grads, *offset, TNN_TYPE_F32, n_dims_of(value),
+                             tnn_tensor_ne(value), err);
+    if (!p->grad || !(p->m = moment(t, value, err)) || (adamw && !(p->v = moment(t, value, err)))) {
+        return err->status;
+    }
+    *offset += (tnn_tensor_bytes(value) + TNN__ALIGN - 1) & ~(size_t)(TNN__ALIGN - 1);
+    t->n_params++;
+    return TNN_OK;
+}
+
+static tnn_status take_params(tnn_trainer *t, tnn_store *st, tnn_error *err) {
+    size_t bytes, offset = 0;
+    int64_t n = count_trainable(st, &bytes), n_floats = (int64_t)(bytes / sizeof(float));
+    if (n == 0) return tnn__fail(err, TNN_E_ARG, "nothing to train: no tensor is marked trainable");
+    t->params = tnn__calloc_array(&t->session->alloc, (size_t)n, sizeof *t->params);
+    if (!t->params) return tnn__fail_nomem(err, "a trainer", (size_t)n * sizeof *t->params);
+    t->n_allocated = n;
+    tnn_status status = tnn_store_new(&t->store, t->session, err);
+    if (status) return status;
+    t->grads = tnn_store_tensor(t->store, "", TNN_TYPE_F32, 1, &n_floats, err);
+    if (!t->grads) return err->status;
+    for (int64_t i = 0; i < tnn_store_count(st); i++) {
+        tnn_tensor *value = tnn_store_at(st, i);
+        if (tnn_tensor_trainable(value)) status = take_param(t, value, &offset, err);
+        if (status) return status;
+    }
+    return TNN_OK;
+}
+
+/* --- plans --- */
+
+static void forward_free(forward *f) {
+    tnn_plan_free(f->plan);
+    tnn_graph_free(f->graph);
+    *f = (forward){0};
+}
+
+static tnn_status backward(tnn_trainer *t, forward *f, tnn_error *err) {
+    const tnn_allocator *a = &t->session->alloc;
+    tnn_param *params = tnn__calloc_array(a, (size_t)t->n_params, sizeof *params);
+    if (!params) return tnn__fail_nomem(err, "gradients", (size_t)t->n_params * sizeof *params);
+    for (int64_t i = 0; i < t->n_params; i++) {
+        params[i] = (tnn_param){t->params[i].value, t->params[i].grad};
+    }
+    tnn_status status = tnn_graph_backward(f->graph, &(tnn_seed){f->losses, NULL}, 1, params, t->n_params, err);
+    tnn__free_array(a, params, (size_t)t->n_params, sizeof *params);
+    return status;
+}
+
+static tnn_status forward_build(tnn_trainer *t, forward *f, bool training, tnn_error *err) {
+    if (f->graph) return TNN_OK;
+    int64_t n = t->options.n_rows;
+    tnn_status status = tnn_graph_new(&f->graph, t->session, err);
+    if (status) return status;
+    tnn_graph *g = f->graph;
+    tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, NULL);
+    f->ids = tnn_input(g, "ids", TNN_TYPE_I32, 1, &n);
+    f->positions = tnn_input(g, "positions", TNN_TYPE_I32, 1, &n);
+    f->starts = tnn_input(g, "starts", TNN_TYPE_I32, 1, &n);
+    f->targets = tnn_input(g, "targets", TNN_TYPE_I32, 1, &n);
+    f->weights = tnn_input(g, "weights", TNN_TYPE_F32, 1, &n);
+    tnn_forward_args args = {
+        .ids = f->ids,
+        .positions = f->positions,
+        .starts = f->starts,
+        .logits = TNN_LOGITS_NONE,
+        .recompute = training && t->options.recompute,
+        .taps = training ? t->options.taps : NULL,
+    };
+    tnn_llama_arch_forward_out out = tnn_llama_arch_build_forward(t->arch, g, &args);
+    f->losses =
+        tnn_output(g, tnn_linear_xent(g, tnn_llama_arch_head(t->arch), out.x_final, f->targets, f->weights), "losses");
+    if (training) status = backward(t, f, err);
+    if (!status) status = tnn_graph_plan(&f->plan, g, err);
+    if (status) forward_free(f);
+    return status;
+}
+
+static tnn_status build_norm(tnn_trainer *t, tnn_error *err) {
+    tnn_status status = tnn_graph_new(&t->norm.graph, t->session, err);
+    if (status) return status;
+    t->norm.sum = tnn_output(t->norm.graph, tnn_sum_squares(t->norm.graph, t->grads), "sum");
+    return tnn_graph_plan(&t->norm.plan, t->norm.graph, err);
+}
+
+static tnn_status build_update(tnn_trainer *t, tnn_error *err) {
+    tnn_status status = tnn_graph_new(&t->update.graph, t->session, err);
+    if (status) return status;
+    tnn_graph *g = t->update.graph;
+    bool adamw = t->options.optimizer == TNN_OPTIMIZER_ADAMW;
+    const int64_t n_hyper = adamw ? 8 : 4;
+    t->update.hyper[DECAYED] = tnn_input(g, "hyper", TNN_TYPE_F32, 1, &n_hyper);
+    t->update.hyper[UNDECAYED] = tnn_input(g, "hyper of vectors", TNN_TYPE_F32, 1, &n_hyper);
+    for (int64_t i = 0; i < t->n_params; i++) {
+        const trained *p = &t->params[i];
+        tnn_tensor *hyper = t->update.hyper[n_dims_of(p->value) > 1 ? DECAYED : UNDECAYED];
+        if (adamw) {
+            tnn_adamw(g, p->value, p->grad, p->m, p->v, hyper);
+        } else {
+            tnn_sgd(g, p->value, p->grad, p->m, hyper);
+        }
+        tnn_zero(g, p->grad);
+    }
+    return tnn_graph_plan(&t->update.plan, g, err);
+}
+
+tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *arch, tnn_store *st,
+                           const tnn_trainer_options *options, tnn_error *err) {
+    *out = NULL;
+    tnn_error unread;
+    if (!err) err = &unread;
+    tnn_status status = check_options(options, err);
+    if (status) return status;
+    tnn_trainer *t = tnn__calloc(&s->alloc, sizeof *t, TNN__ALIGN);
+    if (!t) return tnn__fail_nomem(err, "a trainer", sizeof *t);
+    t->session = s;
+    t->arch = arch;
+    t->options = *options;
+    status = take_params(t, st, err);
+    if (!status) status = forward_build(t, &t->train, true, err);
+    if (!status) status = build_norm(t, err);
+    if (!status) status = build_update(t, err);
+    if (status) {
+        tnn_trainer_free(t);
+        return status;
+    }
+    *out = t;
+    return TNN_OK;
+}
+
+void tnn_trainer_free(tnn_trainer *t) {
+    if (!t) return;
+    const tnn_allocator *a = &t->session->alloc;
+    forward_free(&t->train);
+    forward_free(&t->eval);
+    tnn_plan_free(t->norm.plan);
+    tnn_graph_free(t->norm.graph);
+    tnn_plan_free(t->update.plan);
+    tnn_graph_free(t->update.graph);
+    tnn__free_array(a, t->params, (size_t)t->n_allocated, sizeof *t->params);
+    tnn_store_free(t->store);
+    tnn__free(a, t, sizeof *t, TNN__ALIGN);
+}
+
+size_t tnn_trainer_bytes(const tnn_trainer *t) {
+    return tnn_store_bytes(t->store) + tnn_plan_bytes(t->train.plan) + tnn_plan_bytes(t->norm.plan) +
+           tnn_plan_bytes(t->update.plan);
+}
+
+/* --- running --- */
+
+static tnn_status run_batch(const tnn_trainer *t, const forward *f, const tnn_batch *batch, double *loss,
+                            tnn_error *err) {
+    size_t n = (size_t)t->options.n_rows;
+    tnn_status status = tnn_plan_set(f->plan, f->ids, batch->ids, n * sizeof(int32_t), err);
+    if (!status) status = tnn_plan_set(f->plan, f->positions, batch->positions, n * sizeof(int32_t), err);
+    if (!status) status = tnn_plan_set(f->plan, f->starts, batch->starts, n * sizeof(int32_t), err);
+    if (!status) status = tnn_plan_set(f->plan, f->targets, batch->targets, n * sizeof(int32_t), err);
+    if (!status) status = tnn_plan_set(f->plan, f->weights, batch->weights, n * sizeof(float), err);
+    if (!status) status = tnn_plan_run(f->plan, err);
+    if (status) return status;
+    const float *losses = tnn_plan_data(f->plan, f->losses);
+    *loss = 0;
+    for (size_t i = 0; i < n; i++) {
+        *loss += (double)batch->weights[i] * (double)losses[i];
+    }
+    return TNN_OK;
+}
+
+tnn_status tnn_trainer_accumulate(tnn_trainer *t, const tnn_batch *batch, double *loss, tnn_error *err) {
+    return run_batch(t, &t->train, batch, loss, err);
+}
+
+tnn_status tnn_trainer_evaluate(tnn_trainer *t, const tnn_batch *batch, double *loss, float *row_losses,
+                                tnn_error *err) {
+    tnn_status status = forward_build(t, &t->eval, false, err);
+    if (!status) status = run_batch(t, &t->eval, batch, loss, err);
+    if (!status && row_losses) {
+        memcpy(row_losses, tnn_plan_data(t->eval.plan, t->eval.losses), (size_t)t->options.n_rows * sizeof *row_losses);
+    }
+    return status;
+}
+
+static tnn_status set_hyper(tnn_trainer *t, float lr, float factor, tnn_error *err) {
+    const tnn_trainer_options *o = &t->options;
+    double step = (double)t->step + 1.0;
+    tnn_status status = TNN_OK;
+    for (int set = 0; set < N_SETS && !status; set++) {
+        float decay = set == DECAYED ? o->weight_decay : 0.0f;
+        const float adamw[N_HYPER] = {lr,
+                                      o->beta1,
+                                      o->beta2,
+                                      o->eps,
+                                      decay,
+                                      (float)(1.0 - pow((double)o->beta1, step)),
+                                      (float)(1.0 - pow((double)o->beta2, step)),
+                                      factor};
+        const float sgd[4] = {lr, o->momentum, decay, factor};
+        bool is_adamw = o->optimizer == TNN_OPTIMIZER_ADAMW;
+        status = tnn_plan_set(t->update.plan, t->update.hyper[set], is_adamw ? adamw : sgd,
+                              is_adamw ? sizeof adamw : sizeof sgd, err);
+    }
+    return status;
+}
+
+tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_error *err) {
+    if (!isfinite(lr) || lr < 0.0f)
+        return tnn__fail(err, TNN_E_ARG, "a learning rate of %g: give 0 or more", (double)lr);
+    tnn_status status = tnn_plan_run(t->norm.plan, err);
+    if (status) return status;
+    double sum;
+    memcpy(&sum, tnn_plan_data(t->norm.plan, t->norm.sum), sizeof sum);
+    double norm = sqrt(sum);
+    if (grad_norm) *grad_norm = norm;
+    if (!isfinite(norm)) {
+        return tnn__fail(err, TNN_E_RANGE, "the gradient of step %" PRId64 " is not finite; lower the learning rate",
+                         t->step + 1);
+    }
+    double limit = (double)t->options.grad_clip;
+    float factor = limit > 0 && norm > limit ? (float)(limit / norm) : 1.0f;
+    status = set_hyper(t, lr, factor, err);
+    if (!status) status = tnn_plan_run(t->update.plan, err);
+    if (!status) t->step++;
+    return status;
+}
+
+/* --- state --- */
+
+int64_t tnn_trainer_step(const tnn_trainer *t) {
+    return t->step;
+}
+
+void tnn_trainer_set_step(tnn_trainer *t, int64_t step) {
+    t->step = step;
+}
+
+int64_t tnn_trainer_n_params(const tnn_trainer *t) {
+    return t->n_params;
+}
+
+tnn_tensor *tnn_trainer_value(const tnn_trainer *t, int64_t i) {
+    return i >= 0 && i < t->n_params ? t->params[i].value : NULL;
+}
+
+tnn_tensor *tnn_trainer_grad(const tnn_trainer *t, int64_t i) {
+    return i >= 0 && i < t->n_params ? t->params[i].grad : NULL;
+}
+
+tnn_tensor *tnn_trainer_moment1(const tnn_trainer *t, int64_t i) {
+    return i >= 0 && i < t->n_params ? t->params[i].m : NULL;
+}
+
+tnn_tensor *tnn_trainer_moment2(const tnn_trainer *t, int64_t i) {
+    return i >= 0 && i < t->n_params ? t->params[i].v : NULL;
+}
+
+static const tnn_tensor *tap_at(const tnn_trainer *t, int64_t i) {
+    for (int64_t k = 0; t->options.taps && k < tnn_graph_n_outputs(t->train.graph); k++) {
+        const tnn_tensor *output = tnn_graph_output_at(t->train.graph, k);
+        if (tnn__tap_matches(t->options.taps, tnn_tensor_name(output)) && i-- == 0) return output;
+    }
+    return NULL;
+}
+
+int64_t tnn_trainer_n_taps(const tnn_trainer *t) {
+    int64_t n = 0;
+    while (tap_at(t, n)) {
+        n++;
+    }
+    return n;
+}
+
+const float *tnn_trainer_tap(const tnn_trainer *t, int64_t i, const char **name, int64_t *n_features, int64_t *n_rows) {
+    const tnn_tensor *output = tap_at(t, i);
+    if (!output) return NULL;
+    *name = tnn_tensor_name(output);
+    *n_features = tnn_tensor_ne(output)[0];
+    *n_rows = tnn_tensor_elements(output) / *n_features;
+    return tnn_plan_data(t->train.plan, output);
+}
