@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <tinynn/probe.h>
+
 #include "json.h"
 #include "open.h"
 #include "ui.h"
@@ -83,49 +85,106 @@ static int measure(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, int6
 
 typedef struct report {
     rate prefill, decode;
-    uint64_t weight_bytes; /* read for each decoded token */
-    uint64_t matmul_params;
+    tnn_probe before, after;
+    /* A token through all layers: bytes of weights it reads, products and sums with quantised and with plain matrices.
+     */
+    double weight_bytes, quantized_ops, plain_ops;
+    double head_bytes; /* the output, which prefill computes for the last token alone */
 } report;
 
-static json_t *rate_json(int64_t n, const rate *r) {
+/* Of the embedding a token reads one row, unless it is the output too. */
+static void count_work(const tnn_model *m, report *r) {
+    const tnn_gguf *g = tnn_model_gguf(m);
+    int64_t embedding = tnn_gguf_find_tensor(g, "token_embd.weight");
+    int64_t head = tnn_model_hparams(m)->tied ? embedding : tnn_gguf_find_tensor(g, "output.weight");
+    for (int64_t i = 0; i < tnn_gguf_n_tensors(g); i++) {
+        const tnn_gguf_tensor *t = tnn_gguf_tensor_at(g, i);
+        if (i == head) {
+            r->head_bytes = (double)t->n_bytes;
+        } else if (i != embedding && t->n_dims > 1) {
+            double ops = 2.0 * (double)t->ne[0] * (double)t->ne[1];
+            r->weight_bytes += (double)t->n_bytes;
+            *(tnn_type_get_info(t->type)->quantized ? &r->quantized_ops : &r->plain_ops) += ops;
+        }
+    }
+}
+
+/* The better of the two probes is what the machine could do. */
+static double better(double a, double b) {
+    return a > b ? a : b;
+}
+
+/* Of the time a token takes, the part that its products would take at the measured peaks; attention is not counted. */
+static double share_of_peak(const report *r) {
+    double int8 = 1e9 * better(r->before.int8_gops, r->after.int8_gops);
+    double f32 = 1e9 * better(r->before.f32_gflops, r->after.f32_gflops);
+    return (r->quantized_ops / int8 + r->plain_ops / f32) * r->prefill.median;
+}
+
+/* The same of reading the weights; the cache is not counted. */
+static double share_of_bandwidth(const report *r) {
+    double bandwidth = 1e9 * better(r->before.read_gbps, r->after.read_gbps);
+    return (r->weight_bytes + r->head_bytes) * r->decode.median / bandwidth;
+}
+
+/* --- telling --- */
+
+static json_t *rate_json(int64_t n, const rate *r, const char *share_name, double share) {
     if (n == 0) return json_null();
-    return json_pack("{s:I, s:{s:f, s:f, s:f}}", "tokens", (json_int_t)n, "tokens_per_second", "median", r->median,
-                     "min", r->min, "max", r->max);
+    return json_pack("{s:I, s:{s:f, s:f, s:f}, s:f}", "tokens", (json_int_t)n, "tokens_per_second", "median", r->median,
+                     "min", r->min, "max", r->max, share_name, share);
+}
+
+static json_t *probe_json(const tnn_probe *p) {
+    return json_pack("{s:f, s:f, s:f}", "f32_gflops", p->f32_gflops, "int8_gops", p->int8_gops, "read_gbps",
+                     p->read_gbps);
 }
 
 static int print_json(const bench_args *args, const engine *e, const report *r) {
-    return json_print(
-        json_pack("{s:s, s:I, s:I, s:i, s:s, s:I, s:o, s:o}", "architecture", tnn_model_hparams(e->model)->arch,
-                  "parameters", (json_int_t)tnn_model_n_params(e->model), "weight_bytes", (json_int_t)r->weight_bytes,
-                  "threads", tnn_session_threads(e->session), "isa", tnn_isa_name(tnn_session_isa(e->session)),
-                  "repetitions", (json_int_t)args->n_repeats, "prefill", rate_json(args->n_prompt, &r->prefill),
-                  "decode", rate_json(args->n_gen, &r->decode)));
+    json_t *object = json_object();
+    json_object_set_new(object, "architecture", json_string(tnn_model_hparams(e->model)->arch));
+    json_object_set_new(object, "parameters", json_integer((json_int_t)tnn_model_n_params(e->model)));
+    json_object_set_new(object, "weight_bytes_per_token", json_integer((json_int_t)(r->weight_bytes + r->head_bytes)));
+    json_object_set_new(object, "threads", json_integer(tnn_session_threads(e->session)));
+    json_object_set_new(object, "isa", json_string(tnn_isa_name(tnn_session_isa(e->session))));
+    json_object_set_new(object, "repetitions", json_integer((json_int_t)args->n_repeats));
+    json_object_set_new(object, "prefill", rate_json(args->n_prompt, &r->prefill, "share_of_peak", share_of_peak(r)));
+    json_object_set_new(object, "decode",
+                        rate_json(args->n_gen, &r->decode, "share_of_bandwidth", share_of_bandwidth(r)));
+    json_object_set_new(object, "probe_before", probe_json(&r->before));
+    json_object_set_new(object, "probe_after", probe_json(&r->after));
+    return json_print(object);
 }
 
-static void print_rate(const char *what, int64_t n, const rate *r) {
-    if (n > 0) printf("%-8s %6" PRId64 " tokens  %9.2f tok/s  (%.2f to %.2f)\n", what, n, r->median, r->min, r->max);
+static void print_rate(const char *what, int64_t n, const rate *r, double share, const char *of) {
+    if (n == 0) return;
+    printf("%-8s %6" PRId64 " tokens  %9.2f tok/s  (%.2f to %.2f)  %.0f%% of %s\n", what, n, r->median, r->min, r->max,
+           100 * share, of);
+}
+
+static void print_probe(const char *when, const tnn_probe *p) {
+    printf("machine %s: %.1f F32 GFLOP/s, %.1f int8 Gop/s, %.1f GB/s\n", when, p->f32_gflops, p->int8_gops,
+           p->read_gbps);
 }
 
 static int print_report(const bench_args *args, const engine *e, const report *r) {
     char params[UI_NUMBER], bytes[UI_NUMBER];
-    printf("%s, %s parameters, %s of weights, %d threads, %s\n", tnn_model_hparams(e->model)->arch,
-           ui_count(params, (uint64_t)tnn_model_n_params(e->model)), ui_bytes(bytes, r->weight_bytes),
-           tnn_session_threads(e->session), tnn_isa_name(tnn_session_isa(e->session)));
-    print_rate("prefill", args->n_prompt, &r->prefill);
-    print_rate("decode", args->n_gen, &r->decode);
+    printf("%s, %s parameters, %s of weights a token, %d threads, %s\n", tnn_model_hparams(e->model)->arch,
+           ui_count(params, (uint64_t)tnn_model_n_params(e->model)),
+           ui_bytes(bytes, (uint64_t)(r->weight_bytes + r->head_bytes)), tnn_session_threads(e->session),
+           tnn_isa_name(tnn_session_isa(e->session)));
+    print_rate("prefill", args->n_prompt, &r->prefill, share_of_peak(r), "the arithmetic peak");
+    print_rate("decode", args->n_gen, &r->decode, share_of_bandwidth(r), "the bandwidth");
+    print_probe("before", &r->before);
+    print_probe("after", &r->after);
     return UI_OK;
 }
 
-/* Matrices that every token goes through; of the embedding it reads one row, unless that is the output too. */
-static void count_weights(const tnn_model *m, report *r) {
-    const tnn_gguf *g = tnn_model_gguf(m);
-    int64_t embedding = tnn_model_hparams(m)->tied ? -1 : tnn_gguf_find_tensor(g, "token_embd.weight");
-    for (int64_t i = 0; i < tnn_gguf_n_tensors(g); i++) {
-        const tnn_gguf_tensor *t = tnn_gguf_tensor_at(g, i);
-        if (i == embedding || t->n_dims < 2) continue;
-        r->weight_bytes += t->n_bytes;
-        r->matmul_params += (uint64_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
-    }
+static int probe(const engine *e, tnn_probe *out) {
+    tnn_error err;
+    if (tnn_probe_machine(out, tnn_session_threads(e->session), tnn_session_isa(e->session), &err) == TNN_OK)
+        return UI_OK;
+    return ui_fail(&err);
 }
 
 static int bench(const bench_args *args, engine *e, int64_t n_ids) {
@@ -133,10 +192,12 @@ static int bench(const bench_args *args, engine *e, int64_t n_ids) {
     int32_t *ids = malloc((size_t)n_ids * sizeof *ids);
     if (!ids) return ui_error(UI_FAILURE, "out of memory");
     fill_ids(ids, n_ids, tnn_model_hparams(e->model)->n_vocab);
-    count_weights(e->model, &r);
-    int code = UI_OK;
-    if (args->n_prompt) code = measure(e->seq, ids, args->n_prompt, args->n_prompt, args->n_repeats, &r.prefill);
+    count_work(e->model, &r);
+    int code = probe(e, &r.before);
+    if (code == UI_OK && args->n_prompt)
+        code = measure(e->seq, ids, args->n_prompt, args->n_prompt, args->n_repeats, &r.prefill);
     if (code == UI_OK && args->n_gen) code = measure(e->seq, ids, args->n_gen, 1, args->n_repeats, &r.decode);
+    if (code == UI_OK) code = probe(e, &r.after);
     free(ids);
     if (code != UI_OK) return code;
     return args->json ? print_json(args, e, &r) : print_report(args, e, &r);
@@ -168,7 +229,10 @@ const verb verb_bench = {
     .summary = "how fast a model runs here",
     .description =
         "Measures prefill of -p tokens and decoding of -n tokens, -r times each, from an empty cache, after a "
-        "round that does not count. Tells the median, the slowest and the fastest.",
+        "round that does not count. Tells the median, the slowest and the fastest; of the time, the part that the "
+        "products of prefill would take at the machine's arithmetic peak, and that reading the weights for decoding "
+        "would take at its bandwidth. Both are measured here, before and after; where these two differ much, something "
+        "else was running.",
     .positionals = {{"MODEL", offsetof(bench_args, file.model), false}},
     .groups = {{verb_options, 0},
                {compute_options, offsetof(bench_args, compute)},

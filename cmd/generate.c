@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "json.h"
+
 const arg_option sample_options[] = {
     {"-n, --n-predict, --predict", ARG_INT, offsetof(sample_args, n_predict), "N", -1, INT32_MAX,
      "-1: until the model ends or the context is full", "tokens to generate, at most"},
@@ -38,11 +40,10 @@ const arg_option sample_options[] = {
 
 /* The library's float as a person writes it: 0.8, not 0.800000011920929. */
 static double written(float x) {
-    char text[32];
-    double value = (double)x;
-    snprintf(text, sizeof text, "%.6g", value);
-    sscanf(text, "%lf", &value);
-    return value;
+    json_t *value = json_float(x);
+    double y = value ? json_real_value(value) : (double)x;
+    json_decref(value);
+    return y;
 }
 
 void sample_args_init(sample_args *args) {

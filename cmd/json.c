@@ -44,6 +44,16 @@ json_t *json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+json_t *json_float(float value) {
+    char text[32];
+    if (!isfinite(value)) return json_null();
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value) break;
+    }
+    return json_real(strtod(text, NULL));
+}
+
 json_t *json_ids(const int32_t *ids, size_t n) {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
@@ -60,6 +70,7 @@ static json_t *metadata_item(const tnn_gguf *g, int64_t i, tnn_gguf_value_type t
         return json_text(text.data, text.size);
     }
     case TNN_GGUF_F32:
+        return tnn_gguf_array_f64(g, i, e, &real) ? json_float((float)real) : json_null();
     case TNN_GGUF_F64:
         return tnn_gguf_array_f64(g, i, e, &real) ? json_number(real) : json_null();
     case TNN_GGUF_BOOL:
@@ -88,7 +99,7 @@ json_t *json_metadata(const tnn_gguf *g, int64_t i, uint64_t max_items) {
 
 int json_print(json_t *object) {
     if (!object) return ui_error(UI_FAILURE, "out of memory for the JSON result");
-    int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    int failed = json_dumpf(object, stdout, JSON_REAL_PRECISION(12));
     json_decref(object);
     putchar('\n');
     if (failed) return ui_error(UI_FAILURE, "the JSON result could not be written");

@@ -12,6 +12,7 @@
 json_t *json_text(const char *data, size_t size);
 /* A number, or null for what is not finite. */
 json_t *json_number(double value);
+json_t *json_float(float value); /* the same, with no more digits than tell it from other floats */
 json_t *json_ids(const int32_t *ids, size_t n);
 /* Value i of the metadata; an array of more than `max_items` becomes {"type", "count"}. */
 json_t *json_metadata(const tnn_gguf *g, int64_t i, uint64_t max_items);

@@ -125,7 +125,7 @@ static void label(const char *text) {
 
 static void print_value(const tnn_gguf *g, int64_t i, uint64_t max_items) {
     json_t *value = json_metadata(g, i, max_items);
-    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) : NULL;
     if (text) ui_print_text(text, strlen(text), 200);
     free(text);
     json_decref(value);

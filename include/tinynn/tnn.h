@@ -10,6 +10,7 @@
 #include <tinynn/llama_arch.h>
 #include <tinynn/model.h>
 #include <tinynn/ops.h>
+#include <tinynn/probe.h>
 #include <tinynn/quantize.h>
 #include <tinynn/sampler.h>
 #include <tinynn/seq.h>
