@@ -8,7 +8,7 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu)
-# pkg-config would answer for the build machine.
-set(PKG_CONFIG_EXECUTABLE /bin/false CACHE FILEPATH "" FORCE)
+# Without this pkg-config would answer for the build machine.
+set(ENV{PKG_CONFIG_LIBDIR} /usr/lib/aarch64-linux-gnu/pkgconfig)
 set(TNN_COMMAND OFF CACHE BOOL "" FORCE)
 set(TNN_EXAMPLES OFF CACHE BOOL "" FORCE)

@@ -94,8 +94,8 @@ static void long_runs_are_linear(void **state) {
     static const char *const units[] = {"a",
                                         "A",
                                         "\xC3\x89",
-                                        "\xC3\x89"
-                                        "A",
+                                        ("\xC3\x89"
+                                         "A"),
                                         "1",
                                         " ",
                                         "\n",
