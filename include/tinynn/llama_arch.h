@@ -92,10 +92,14 @@ TNN_API tnn_status tnn_llama_arch_alloc_blocks_trainable_f32(tnn_llama_arch *a, 
 TNN_API tnn_status tnn_llama_arch_random_init(const tnn_llama_arch *a, tnn_store *st, uint64_t seed, tnn_error *err);
 
 /*
- * Fills every owned F32 tensor of st from the tensor of the same name in g, dequantised. E_NOTFOUND if one is missing,
- * E_SHAPE if a shape differs.
+ * Globals and blocks of a GGUF as trainable weights: F32 copies, dequantised, with whatever biases the file has;
+ * rope_freqs is copied too and stays frozen. Shapes are checked as in the mmap forms. g may be closed afterwards.
  */
-TNN_API tnn_status tnn_llama_arch_copy_from_gguf(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g, tnn_error *err);
+TNN_API tnn_status tnn_llama_arch_load_trainable_from_gguf(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
+                                                           tnn_error *err);
+
+/* Fills an owned F32 tensor from a stored one of the same shape, dequantised row by row. E_SHAPE names both shapes. */
+TNN_API tnn_status tnn_tensor_copy_from_gguf(tnn_tensor *to, const tnn_gguf_tensor *from, tnn_error *err);
 
 /*
  * A low-rank pair beside a linear (Hu et al. 2021): y += scale * B(A x), A F32 [in, r], B F32 [r, out]. name is the

@@ -18,6 +18,9 @@ struct tnn_session {
 tnn_status tnn__session_new(tnn_session **out, const tnn_session_options *options, tnn__backend *backend,
                             tnn_error *err);
 
+/* The session of a persistent tensor. */
+tnn_session *tnn__session_of(const tnn_tensor *t);
+
 void tnn__log(const tnn_session *s, tnn_log_level level, const char *fmt, ...) TNN__PRINTF(3, 4);
 
 #endif

@@ -167,6 +167,10 @@ size_t tnn_store_bytes(const tnn_store *st) {
     return st->owned_bytes;
 }
 
+tnn_session *tnn__session_of(const tnn_tensor *t) {
+    return t->store->session;
+}
+
 static tnn_status check_range(const tnn_tensor *t, size_t offset, size_t n, tnn_error *err) {
     if (!tnn__is_persistent(t)) {
         return tnn__fail(err, TNN_E_ARG, "tensor %s belongs to a graph; use its plan", tnn_tensor_name(t));

@@ -1,16 +1,5 @@
 /* A model: file, architecture, weights, tokenizer, loaded together and read-only afterwards. */
-#include <tinynn/model.h>
-
-#include "base/alloc.h"
-#include "core/session.h"
-
-struct tnn_model {
-    tnn_session *session;
-    tnn_gguf *gguf;
-    tnn_store *weights;
-    tnn_llama_arch *arch;
-    tnn_tokenizer *tokenizer; /* NULL: ids only */
-};
+#include "engine/model.h"
 
 tnn_model_options tnn_model_options_default(void) {
     return (tnn_model_options){.use_mmap = true};
@@ -61,6 +50,7 @@ void tnn_model_free(tnn_model *m) {
     if (!m) return;
     tnn_tokenizer_free(m->tokenizer);
     tnn_llama_arch_free(m->arch);
+    tnn_store_free(m->adapters);
     tnn_store_free(m->weights);
     tnn_gguf_close(m->gguf);
     tnn__free(&m->session->alloc, m, sizeof *m, TNN__ALIGN);

@@ -11,7 +11,7 @@
 typedef struct binder {
     tnn_store *store;
     const tnn_gguf *g;
-    tnn_session *session;
+    bool trainable;    /* copies instead of borrowed tensors */
     tnn_error *err;    /* never NULL */
     tnn_status status; /* latched */
 } binder;
@@ -35,23 +35,12 @@ static bool shape_fits(const tnn_gguf_tensor *t, int n_dims, const int64_t *ne) 
     return true;
 }
 
-/* Vectors (norms, biases) are F32 in the kernels: other types are converted into a small owned copy. */
-static tnn_tensor *convert_vector(binder *b, const tnn_gguf_tensor *t, int64_t n) {
-    const tnn_allocator *a = &b->session->alloc;
-    float *values = tnn__calloc_array(a, (size_t)n, sizeof *values);
-    if (!values) {
-        b->status = tnn__fail_nomem(b->err, t->name.data, (size_t)n * sizeof *values);
-        return NULL;
-    }
-    tnn_tensor *to = NULL;
-    b->status = tnn_dequantize_row((tnn_type)t->type, t->data, values, n);
-    if (b->status) {
-        tnn__fail(b->err, b->status, "tensor %s cannot be converted to F32", t->name.data);
-    } else {
-        to = tnn_store_tensor(b->store, t->name.data, TNN_TYPE_F32, 1, &n, b->err);
-        b->status = to ? tnn_tensor_write(to, 0, values, (size_t)n * sizeof *values, b->err) : b->err->status;
-    }
-    tnn__free_array(a, values, (size_t)n, sizeof *values);
+/* An F32 copy owned by the store: of vectors (norms, biases), which are F32 in the kernels, and of all that is to be
+ * trained. */
+static tnn_tensor *copy(binder *b, const tnn_gguf_tensor *t, int n_dims) {
+    tnn_tensor *to = tnn_store_tensor(b->store, t->name.data, TNN_TYPE_F32, n_dims, t->ne, b->err);
+    b->status = to ? tnn_tensor_copy_from_gguf(to, t, b->err) : b->err->status;
+    if (to) tnn_tensor_set_trainable(to, b->trainable);
     return to;
 }
 
@@ -74,7 +63,7 @@ static tnn_tensor *bind(binder *b, const char *name, bool required, int n_dims, 
         shape_error(b, t, n_dims, ne);
         return NULL;
     }
-    if (n_dims == 1 && t->type != TNN_TYPE_F32) return convert_vector(b, t, ne[0]);
+    if (b->trainable || (n_dims == 1 && t->type != TNN_TYPE_F32)) return copy(b, t, n_dims);
     tnn_tensor *to = tnn_store_borrow(b->store, name, (tnn_type)t->type, n_dims, ne, t->data, b->err);
     if (!to) b->status = b->err->status;
     return to;
@@ -88,16 +77,21 @@ static tnn_tensor *bind_vector(binder *b, const char *name, bool required, int64
     return bind(b, name, required, 1, (const int64_t[]){n});
 }
 
+static tnn_status load_globals(tnn_llama_arch *a, binder *b) {
+    const tnn_llama_hparams *hp = &a->hparams;
+    a->token_embed = bind_matrix(b, "token_embd.weight", true, hp->d_model, hp->n_vocab);
+    a->final_norm_gamma = bind_vector(b, "output_norm.weight", true, hp->d_model);
+    a->output = bind_matrix(b, "output.weight", false, hp->d_model, hp->n_vocab);
+    a->rope_factors = bind_vector(b, "rope_freqs.weight", false, hp->rope.n_rot / 2);
+    if (a->rope_factors) tnn_tensor_set_trainable(a->rope_factors, false);
+    return b->status;
+}
+
 tnn_status tnn_llama_arch_load_globals_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
                                                       tnn_error *err) {
-    const tnn_llama_hparams *hp = &a->hparams;
     tnn_error unread;
-    binder b = {.store = st, .g = g, .session = a->session, .err = err ? err : &unread};
-    a->token_embed = bind_matrix(&b, "token_embd.weight", true, hp->d_model, hp->n_vocab);
-    a->final_norm_gamma = bind_vector(&b, "output_norm.weight", true, hp->d_model);
-    a->output = bind_matrix(&b, "output.weight", false, hp->d_model, hp->n_vocab);
-    a->rope_factors = bind_vector(&b, "rope_freqs.weight", false, hp->rope.n_rot / 2);
-    return b.status;
+    binder b = {.store = st, .g = g, .err = err ? err : &unread};
+    return load_globals(a, &b);
 }
 
 /* --- blocks --- */
@@ -128,18 +122,29 @@ static void bind_block(binder *b, const tnn_llama_hparams *hp, int64_t layer, tn
     }
 }
 
+static tnn_status load_blocks(tnn_llama_arch *a, binder *b) {
+    for (int64_t i = 0; i < a->n_layers && !b->status; i++) {
+        if (a->specs[i].mixer != TNN_MIXER_ATTENTION) {
+            return tnn__fail(b->err, TNN_E_UNSUPPORTED, "layer %" PRId64 ": kind %s cannot be loaded", i,
+                             tnn__mixer_name(a->specs[i].mixer));
+        }
+        bind_block(b, &a->hparams, i, &a->blocks[i]);
+    }
+    if (!b->status) a->bound = true;
+    return b->status;
+}
+
 tnn_status tnn_llama_arch_load_blocks_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
                                                      tnn_error *err) {
     tnn_error unread;
-    binder b = {.store = st, .g = g, .session = a->session, .err = err ? err : &unread};
-    for (int64_t i = 0; i < a->n_layers && !b.status; i++) {
-        if (a->specs[i].mixer != TNN_MIXER_ATTENTION) {
-            b.status = tnn__fail(b.err, TNN_E_UNSUPPORTED, "layer %" PRId64 ": kind %s cannot be loaded", i,
-                                 tnn__mixer_name(a->specs[i].mixer));
-            break;
-        }
-        bind_block(&b, &a->hparams, i, &a->blocks[i]);
-    }
-    if (!b.status) a->bound = true;
-    return b.status;
+    binder b = {.store = st, .g = g, .err = err ? err : &unread};
+    return load_blocks(a, &b);
+}
+
+tnn_status tnn_llama_arch_load_trainable_from_gguf(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
+                                                   tnn_error *err) {
+    tnn_error unread;
+    binder b = {.store = st, .g = g, .trainable = true, .err = err ? err : &unread};
+    tnn_status status = load_globals(a, &b);
+    return status ? status : load_blocks(a, &b);
 }

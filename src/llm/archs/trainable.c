@@ -126,7 +126,8 @@ tnn_status tnn_llama_arch_random_init(const tnn_llama_arch *a, tnn_store *st, ui
 }
 
 /* Row by row, so that no second copy of a large tensor is needed. */
-static tnn_status copy_tensor(const tnn_allocator *alloc, tnn_tensor *to, const tnn_gguf_tensor *from, tnn_error *err) {
+tnn_status tnn_tensor_copy_from_gguf(tnn_tensor *to, const tnn_gguf_tensor *from, tnn_error *err) {
+    const tnn_allocator *alloc = &tnn__session_of(to)->alloc;
     const int64_t *ne = tnn_tensor_ne(to);
     if (memcmp(ne, from->ne, sizeof from->ne) != 0) {
         return tnn__fail(err, TNN_E_SHAPE,
@@ -148,15 +149,4 @@ static tnn_status copy_tensor(const tnn_allocator *alloc, tnn_tensor *to, const 
     }
     tnn__free_array(alloc, row, (size_t)ne[0], sizeof *row);
     return status;
-}
-
-tnn_status tnn_llama_arch_copy_from_gguf(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g, tnn_error *err) {
-    for (int64_t i = 0; i < tnn_store_count(st); i++) {
-        tnn_tensor *t = tnn_store_at(st, i);
-        const tnn_gguf_tensor *from = tnn_gguf_tensor_at(g, tnn_gguf_find_tensor(g, tnn_tensor_name(t)));
-        if (!from) return tnn__fail(err, TNN_E_NOTFOUND, "tensor %s is not in the file", tnn_tensor_name(t));
-        tnn_status status = copy_tensor(&a->session->alloc, t, from, err);
-        if (status) return status;
-    }
-    return TNN_OK;
 }

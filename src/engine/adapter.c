@@ -1,0 +1,176 @@
+/* Reading and writing adapter files. */
+#include <tinynn/adapter.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/model.h"
+
+#define SUFFIX_A ".lora_a"
+#define SUFFIX_B ".lora_b"
+
+/* --- reading --- */
+
+typedef struct adapter_file {
+    tnn_model *model;
+    tnn_gguf *g;
+    float alpha; /* 0: none */
+    float scale;
+    tnn_error *err; /* never NULL */
+} adapter_file;
+
+static bool str_is(tnn_gguf_str s, const char *text) {
+    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
+}
+
+static tnn_status check_header(adapter_file *f, const char *path) {
+    tnn_gguf_str type = {"", 0}, kind = {"", 0}, arch = {"", 0};
+    const char *model_arch = tnn_model_hparams(f->model)->arch;
+    tnn_status status = tnn_gguf_get_str(f->g, "general.type", &type, f->err);
+    if (status && status != TNN_E_NOTFOUND) return status;
+    if (!str_is(type, "adapter")) {
+        return tnn__fail(f->err, TNN_E_FORMAT, "%s is no adapter (general.type is not \"adapter\")", path);
+    }
+    status = tnn_gguf_get_str(f->g, "adapter.type", &kind, f->err);
+    if (!status) status = tnn_gguf_get_str(f->g, "general.architecture", &arch, f->err);
+    if (status == TNN_E_NOTFOUND)
+        return tnn__fail(f->err, TNN_E_FORMAT, "%s: adapter.type or general.architecture is missing", path);
+    if (status) return status;
+    if (!str_is(kind, "lora"))
+        return tnn__fail(f->err, TNN_E_UNSUPPORTED, "%s: only adapters of type \"lora\" are known", path);
+    if (!str_is(arch, model_arch)) {
+        return tnn__fail(f->err, TNN_E_UNSUPPORTED, "%s was made for the architecture \"%.*s\"; this model is \"%s\"",
+                         path, (int)(arch.size < 32 ? arch.size : 32), arch.data, model_arch);
+    }
+    status = tnn_gguf_get_f32(f->g, "adapter.lora.alpha", &f->alpha, f->err);
+    return status == TNN_E_NOTFOUND ? TNN_OK : status;
+}
+
+/* A copy in F32 under a name of its own. */
+static tnn_tensor *copy_half(adapter_file *f, const tnn_gguf_tensor *t) {
+    char name[TNN_GGUF_MAX_NAME + 32];
+    snprintf(name, sizeof name, "adapter.%d.%s", f->model->n_adapters, t->name.data);
+    if (t->n_dims != 2 || !tnn_type_get_info(t->type)->usable) {
+        tnn__fail(f->err, TNN_E_FORMAT, "adapter tensor %s is no matrix of a type that converts to F32", t->name.data);
+        return NULL;
+    }
+    tnn_tensor *to = tnn_store_tensor(f->model->adapters, name, TNN_TYPE_F32, 2, t->ne, f->err);
+    if (!to) return NULL;
+    int64_t n = tnn_tensor_elements(to);
+    const tnn_allocator *a = &f->model->session->alloc;
+    float *values = tnn__calloc_array(a, (size_t)n, sizeof *values);
+    if (!values) {
+        tnn__fail_nomem(f->err, t->name.data, (size_t)n * sizeof *values);
+        return NULL;
+    }
+    tnn_status status = tnn_dequantize_row((tnn_type)t->type, t->data, values, n);
+    if (!status) status = tnn_tensor_write(to, 0, values, (size_t)n * sizeof *values, f->err);
+    tnn__free_array(a, values, (size_t)n, sizeof *values);
+    return status ? NULL : to;
+}
+
+static bool ends_with(const tnn_gguf_tensor *t, const char *suffix, char *base) {
+    size_t n = t->name.size, k = strlen(suffix);
+    if (n <= k || memcmp(t->name.data + n - k, suffix, k) != 0) return false;
+    memcpy(base, t->name.data, n - k);
+    base[n - k] = 0;
+    return true;
+}
+
+static tnn_status add_pair(adapter_file *f, const tnn_gguf_tensor *first, const char *base) {
+    char other[TNN_GGUF_MAX_NAME + 16];
+    snprintf(other, sizeof other, "%s" SUFFIX_B, base);
+    const tnn_gguf_tensor *second = tnn_gguf_tensor_at(f->g, tnn_gguf_find_tensor(f->g, other));
+    if (!second) return tnn__fail(f->err, TNN_E_FORMAT, "adapter: %s is there, %s is missing", first->name.data, other);
+    tnn_tensor *a = copy_half(f, first), *b = a ? copy_half(f, second) : NULL;
+    if (!b) return f->err->status;
+    float rank = (float)tnn_tensor_ne(b)[0];
+    float strength = f->alpha != 0.0f ? f->scale * f->alpha / rank : f->scale;
+    return tnn_llama_arch_attach_lora(f->model->arch, base, a, b, strength, f->err);
+}
+
+static tnn_status add_pairs(adapter_file *f) {
+    int64_t n_halves = 0, n_pairs = 0;
+    for (int64_t i = 0; i < tnn_gguf_n_tensors(f->g); i++) {
+        const tnn_gguf_tensor *t = tnn_gguf_tensor_at(f->g, i);
+        char base[TNN_GGUF_MAX_NAME + 1];
+        n_halves++;
+        if (ends_with(t, SUFFIX_B, base)) continue;
+        if (!ends_with(t, SUFFIX_A, base)) {
+            return tnn__fail(f->err, TNN_E_FORMAT, "adapter tensor %s ends neither in " SUFFIX_A " nor in " SUFFIX_B,
+                             t->name.data);
+        }
+        tnn_status status = add_pair(f, t, base);
+        if (status) return status;
+        n_pairs++;
+    }
+    if (n_pairs == 0 || n_halves != 2 * n_pairs) {
+        return tnn__fail(f->err, TNN_E_FORMAT, "adapter: %" PRId64 " tensors make no whole pairs", n_halves);
+    }
+    return TNN_OK;
+}
+
+tnn_status tnn_model_add_adapter(tnn_model *m, const char *path, float scale, tnn_error *err) {
+    tnn_error unread;
+    adapter_file f = {.model = m, .scale = scale, .err = err ? err : &unread};
+    tnn_gguf_open_options open = tnn_gguf_open_options_default();
+    open.allocator = &m->session->alloc;
+    tnn_status status = tnn_gguf_open(&f.g, path, &open, f.err);
+    if (status) return status;
+    status = check_header(&f, path);
+    if (!status && !m->adapters) status = tnn_store_new(&m->adapters, m->session, f.err);
+    if (!status) status = add_pairs(&f);
+    tnn_gguf_close(f.g);
+    if (!status) m->n_adapters++;
+    return status;
+}
+
+/* --- writing --- */
+
+static tnn_status write_half(tnn_gguf_writer *w, const tnn_tensor *t, const tnn_allocator *a, tnn_error *err) {
+    size_t bytes = tnn_tensor_bytes(t);
+    void *values = tnn__alloc(a, bytes, TNN__ALIGN);
+    if (!values) return tnn__fail_nomem(err, "writing an adapter", bytes);
+    tnn_status status = tnn_tensor_read(t, 0, values, bytes, err);
+    if (!status) status = tnn_gguf_write_data(w, values, bytes);
+    tnn__free(a, values, bytes, TNN__ALIGN);
+    return status;
+}
+
+static void declare(tnn_gguf_writer *w, const tnn_adapter_pair *pairs, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        char name[TNN_GGUF_MAX_NAME + 16];
+        snprintf(name, sizeof name, "%s" SUFFIX_A, pairs[i].name);
+        tnn_gguf_add_tensor(w, name, TNN_TYPE_F32, 2, tnn_tensor_ne(pairs[i].a));
+        snprintf(name, sizeof name, "%s" SUFFIX_B, pairs[i].name);
+        tnn_gguf_add_tensor(w, name, TNN_TYPE_F32, 2, tnn_tensor_ne(pairs[i].b));
+    }
+}
+
+tnn_status tnn_adapter_save(const char *path, const char *arch, float alpha, const tnn_adapter_pair *pairs, int64_t n,
+                            const tnn_allocator *allocator, tnn_error *err) {
+    const tnn_allocator *a = tnn__allocator_or_default(allocator);
+    tnn_gguf_writer *w;
+    tnn_error first = {TNN_OK, ""};
+    tnn_status status = tnn_gguf_writer_new(&w, a, err);
+    if (status) return status;
+    /* The writer latches its first error, and finish tells it. */
+    tnn_gguf_set_str(w, "general.type", "adapter", 7);
+    tnn_gguf_set_str(w, "general.architecture", arch, strlen(arch));
+    tnn_gguf_set_str(w, "adapter.type", "lora", 4);
+    tnn_gguf_set_f32(w, "adapter.lora.alpha", alpha);
+    declare(w, pairs, n);
+    tnn_gguf_writer_begin(w, path);
+    for (int64_t i = 0; i < n && !status; i++) {
+        status = write_half(w, pairs[i].a, a, &first);
+        if (!status) status = write_half(w, pairs[i].b, a, &first);
+    }
+    if (first.status) {
+        if (err) *err = first;
+    } else {
+        status = tnn_gguf_writer_finish(w, err);
+    }
+    tnn_gguf_writer_free(w);
+    return status;
+}

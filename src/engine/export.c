@@ -1,0 +1,229 @@
+/* Exporting: metadata from the hyperparameters or from a model of the same shape, tensors row by row. */
+#include <tinynn/export.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "llm/archs/llama_arch.h"
+
+typedef struct exporter {
+    const tnn_llama_arch *arch;
+    const tnn_store *store;
+    const tnn_export_options *options;
+    tnn_gguf_writer *w;
+    const tnn_allocator *alloc;
+    tnn_error *err; /* never NULL */
+} exporter;
+
+/* --- metadata --- */
+
+static const char *key(const exporter *e, const char *name, char buf[128]) {
+    snprintf(buf, 128, "%s.%s", e->arch->hparams.arch, name);
+    return buf;
+}
+
+static void set_u32(const exporter *e, const char *name, int64_t value) {
+    char buf[128];
+    tnn_gguf_set_u32(e->w, key(e, name, buf), (uint32_t)value);
+}
+
+static void set_f32(const exporter *e, const char *name, float value) {
+    char buf[128];
+    tnn_gguf_set_f32(e->w, key(e, name, buf), value);
+}
+
+static void set_rope(const exporter *e) {
+    const tnn_rope_config *c = &e->arch->hparams.rope;
+    char buf[128];
+    set_u32(e, "rope.dimension_count", c->n_rot);
+    set_f32(e, "rope.freq_base", c->freq_base);
+    if (c->freq_scale == 1.0f && c->ext_factor == 0.0f) return;
+    const char *type = c->ext_factor != 0.0f ? "yarn" : "linear";
+    tnn_gguf_set_str(e->w, key(e, "rope.scaling.type", buf), type, strlen(type));
+    set_f32(e, "rope.scaling.factor", 1.0f / c->freq_scale);
+    if (c->n_ctx_orig > 0) set_u32(e, "rope.scaling.original_context_length", c->n_ctx_orig);
+}
+
+static void set_hparams(const exporter *e) {
+    const tnn_llama_hparams *hp = &e->arch->hparams;
+    tnn_gguf_set_str(e->w, "general.architecture", hp->arch, strlen(hp->arch));
+    tnn_gguf_set_str(e->w, "general.type", "model", 5);
+    set_u32(e, "vocab_size", hp->n_vocab);
+    set_u32(e, "context_length", hp->n_ctx_train);
+    set_u32(e, "embedding_length", hp->d_model);
+    set_u32(e, "block_count", hp->n_layers);
+    set_u32(e, "feed_forward_length", hp->d_ff);
+    set_u32(e, "attention.head_count", hp->n_heads);
+    set_u32(e, "attention.head_count_kv", hp->n_kv_heads);
+    if (hp->d_head * hp->n_heads != hp->d_model) {
+        set_u32(e, "attention.key_length", hp->d_head);
+        set_u32(e, "attention.value_length", hp->d_head);
+    }
+    set_f32(e, "attention.layer_norm_rms_epsilon", hp->rms_eps);
+    set_rope(e);
+    if (e->options->tokenizer) {
+        tnn_gguf_str donor = {"", 0};
+        char donor_prefix[96];
+        tnn_gguf_get_str(e->options->tokenizer, "general.architecture", &donor, NULL);
+        snprintf(donor_prefix, sizeof donor_prefix, "%.*s.", (int)(donor.size < 80 ? donor.size : 80), donor.data);
+        const char *const skip[] = {"general.", "quantize.", "split.", donor.size > 0 ? donor_prefix : "general."};
+        tnn_gguf_copy_kv(e->w, e->options->tokenizer, skip, 4);
+    } else {
+        tnn_gguf_set_str(e->w, "tokenizer.ggml.model", "none", 4);
+    }
+}
+
+/* general.file_type of the types whose number it shares a table with; 0 F32 stands for the rest. */
+static uint32_t file_type(tnn_type type) {
+    static const struct {
+        tnn_type type;
+        uint32_t number;
+    } table[] = {{TNN_TYPE_F16, 1},     {TNN_TYPE_Q4_0, 2},  {TNN_TYPE_Q4_1, 3},  {TNN_TYPE_Q8_0, 7},
+                 {TNN_TYPE_Q5_0, 8},    {TNN_TYPE_Q5_1, 9},  {TNN_TYPE_Q2_K, 10}, {TNN_TYPE_Q3_K, 12},
+                 {TNN_TYPE_Q4_K, 15},   {TNN_TYPE_Q5_K, 17}, {TNN_TYPE_Q6_K, 18}, {TNN_TYPE_IQ4_NL, 25},
+                 {TNN_TYPE_IQ4_XS, 30}, {TNN_TYPE_BF16, 32}, {TNN_TYPE_MXFP4, 38}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (table[i].type == type) return table[i].number;
+    }
+    return 0;
+}
+
+static void set_metadata(const exporter *e) {
+    const tnn_export_options *o = e->options;
+    if (o->like) {
+        static const char *const skip[] = {"general.file_type", "general.quantization_version", "split."};
+        tnn_gguf_copy_kv(e->w, o->like, skip, 3);
+    } else {
+        set_hparams(e);
+    }
+    if (o->name) tnn_gguf_set_str(e->w, "general.name", o->name, strlen(o->name));
+    tnn_gguf_set_u32(e->w, "general.file_type", file_type(o->type));
+    if (tnn_type_get_info((int32_t)o->type)->quantized) tnn_gguf_set_u32(e->w, "general.quantization_version", 2);
+}
+
+/* --- tensors --- */
+
+/* The lens is not a tensor of an ordinary model: the embedding it is folded into is. */
+static bool is_written(const tnn_tensor *t) {
+    return strcmp(tnn_tensor_name(t), "lens.proj.weight") != 0;
+}
+
+static bool is_lens_embedding(const exporter *e, const tnn_tensor *t) {
+    return e->arch->w_proj && t == e->arch->token_embed;
+}
+
+static int64_t row_length(const exporter *e, const tnn_tensor *t) {
+    return is_lens_embedding(e, t) ? e->arch->hparams.d_model : tnn_tensor_ne(t)[0];
+}
+
+static tnn_type type_of(const exporter *e, const tnn_tensor *t) {
+    return tnn_tensor_ne(t)[1] > 1 ? e->options->type : TNN_TYPE_F32;
+}
+
+static tnn_status declare(const exporter *e, const tnn_tensor *t) {
+    const char *name = tnn_tensor_name(t);
+    tnn_type type = type_of(e, t);
+    int64_t ne[2] = {row_length(e, t), tnn_tensor_ne(t)[1]};
+    if (tnn_row_bytes((int32_t)type, ne[0]) == 0) {
+        return tnn__fail(e->err, TNN_E_ARG,
+                         "tensor %s: rows of %" PRId64 " are no whole %s blocks; choose another type", name, ne[0],
+                         tnn_type_get_info((int32_t)type)->name);
+    }
+    return tnn_gguf_add_tensor(e->w, name, type, ne[1] > 1 ? 2 : 1, ne);
+}
+
+/* y [E] = W_proj x [donor]; in double: done once, for good. */
+static void fold_row(const float *proj, const float *x, int64_t donor, float *y, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (int64_t k = 0; k < donor; k++) {
+            sum += (double)proj[i * donor + k] * (double)x[k];
+        }
+        y[i] = (float)sum;
+    }
+}
+
+typedef struct row_buffers {
+    float *in, *out, *proj;
+    void *packed;
+    int64_t n_in, n_out;
+    size_t n_proj, packed_bytes;
+} row_buffers;
+
+static void free_buffers(const exporter *e, row_buffers *b) {
+    if (b->in) tnn__free_array(e->alloc, b->in, (size_t)b->n_in, sizeof *b->in);
+    if (b->out) tnn__free_array(e->alloc, b->out, (size_t)b->n_out, sizeof *b->out);
+    if (b->proj) tnn__free_array(e->alloc, b->proj, b->n_proj, sizeof *b->proj);
+    tnn__free(e->alloc, b->packed, b->packed_bytes, TNN__ALIGN);
+}
+
+static tnn_status take_buffers(const exporter *e, const tnn_tensor *t, row_buffers *b) {
+    *b = (row_buffers){.n_in = tnn_tensor_ne(t)[0], .n_out = row_length(e, t)};
+    b->packed_bytes = tnn_row_bytes((int32_t)type_of(e, t), b->n_out);
+    b->in = tnn__calloc_array(e->alloc, (size_t)b->n_in, sizeof *b->in);
+    b->out = tnn__calloc_array(e->alloc, (size_t)b->n_out, sizeof *b->out);
+    b->packed = tnn__alloc(e->alloc, b->packed_bytes, TNN__ALIGN);
+    bool lens = is_lens_embedding(e, t);
+    b->n_proj = lens ? (size_t)tnn_tensor_elements(e->arch->w_proj) : 0;
+    if (lens) b->proj = tnn__calloc_array(e->alloc, b->n_proj, sizeof *b->proj);
+    if (!b->in || !b->out || !b->packed || (lens && !b->proj)) {
+        return tnn__fail_nomem(e->err, tnn_tensor_name(t), b->packed_bytes);
+    }
+    return lens ? tnn_tensor_read(e->arch->w_proj, 0, b->proj, b->n_proj * sizeof *b->proj, e->err) : TNN_OK;
+}
+
+static tnn_status write_tensor(const exporter *e, const tnn_tensor *t) {
+    row_buffers b;
+    tnn_status status = take_buffers(e, t, &b);
+    size_t in_bytes = (size_t)b.n_in * sizeof(float);
+    for (int64_t r = 0; r < tnn_tensor_elements(t) / b.n_in && !status; r++) {
+        const float *row = b.in;
+        status = tnn_tensor_read(t, (size_t)r * in_bytes, b.in, in_bytes, e->err);
+        if (b.proj) {
+            fold_row(b.proj, b.in, b.n_in, b.out, b.n_out);
+            row = b.out;
+        }
+        if (!status) status = tnn_quantize_row(type_of(e, t), row, b.packed, b.n_out, NULL);
+        if (status) {
+            tnn__fail(e->err, status, "tensor %s, row %" PRId64 ": cannot be stored as %s", tnn_tensor_name(t), r,
+                      tnn_type_get_info((int32_t)type_of(e, t))->name);
+        } else {
+            status = tnn_gguf_write_data(e->w, b.packed, b.packed_bytes);
+        }
+    }
+    free_buffers(e, &b);
+    return status;
+}
+
+static tnn_status write_all(const exporter *e, const char *path) {
+    tnn_status status = TNN_OK;
+    set_metadata(e);
+    for (int64_t i = 0; i < tnn_store_count(e->store) && !status; i++) {
+        const tnn_tensor *t = tnn_store_at(e->store, i);
+        if (is_written(t)) status = declare(e, t);
+    }
+    if (!status) status = tnn_gguf_writer_begin(e->w, path);
+    for (int64_t i = 0; i < tnn_store_count(e->store) && !status; i++) {
+        const tnn_tensor *t = tnn_store_at(e->store, i);
+        if (is_written(t)) status = write_tensor(e, t);
+    }
+    return status;
+}
+
+tnn_status tnn_export_gguf(const char *path, const tnn_llama_arch *arch, const tnn_store *st,
+                           const tnn_export_options *options, tnn_error *err) {
+    tnn_error unread, own = {TNN_OK, ""};
+    exporter e = {.arch = arch, .store = st, .options = options, .alloc = &arch->session->alloc, .err = &own};
+    if (!err) err = &unread;
+    tnn_status status = tnn_gguf_writer_new(&e.w, e.alloc, err);
+    if (status) return status;
+    status = write_all(&e, path);
+    if (own.status) {
+        *err = own;
+    } else {
+        status = tnn_gguf_writer_finish(e.w, err); /* tells the writer's own first error */
+    }
+    tnn_gguf_writer_free(e.w);
+    return status;
+}

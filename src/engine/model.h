@@ -1,0 +1,20 @@
+/* The model record. */
+#ifndef TNN_ENGINE_MODEL_H
+#define TNN_ENGINE_MODEL_H
+
+#include <tinynn/model.h>
+
+#include "base/alloc.h"
+#include "core/session.h"
+
+struct tnn_model {
+    tnn_session *session;
+    tnn_gguf *gguf;
+    tnn_store *weights;
+    tnn_store *adapters; /* low-rank pairs, or NULL */
+    int n_adapters;
+    tnn_llama_arch *arch;
+    tnn_tokenizer *tokenizer; /* NULL: ids only */
+};
+
+#endif
