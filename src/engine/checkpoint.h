@@ -1,0 +1,12 @@
+/* Saving through replaceable system calls, for tests that let them fail. */
+#ifndef TNN_ENGINE_CHECKPOINT_H
+#define TNN_ENGINE_CHECKPOINT_H
+
+#include <tinynn/checkpoint.h>
+
+#include "base/file.h"
+
+tnn_status tnn__checkpoint_save(const char *path, const tnn_trainer *t, const tnn_checkpoint_state *state,
+                                const tnn__file_ops *ops, const tnn_allocator *allocator, tnn_error *err);
+
+#endif
