@@ -92,9 +92,19 @@ static void test_alloc(void **state) {
     assert_int_equal(counts.live_blocks, 0);
     assert_int_equal(counts.live_bytes, 0);
 
-    void *p = tnn__alloc(NULL, 100, 1);
-    assert_non_null(p);
-    tnn__free(NULL, p, 100, 1);
+    /* the default one, on both sides of the size from which it asks the system */
+    for (size_t size = 100; size < (size_t)1 << 24; size *= 19) {
+        for (int round = 0; round < 2; round++) {
+            unsigned char *p = tnn__calloc(NULL, size, TNN__ALIGN);
+            assert_non_null(p);
+            assert_int_equal((uintptr_t)p % TNN__ALIGN, 0);
+            for (size_t i = 0; i < size; i++) {
+                if (p[i] != 0) fail_msg("byte %zu of %zu is not zero", i, size);
+            }
+            memset(p, 0xff, size);
+            tnn__free(NULL, p, size, TNN__ALIGN);
+        }
+    }
 }
 
 static void test_checked_arithmetic(void **state) {
