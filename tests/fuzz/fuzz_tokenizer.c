@@ -32,19 +32,9 @@ static tnn_tokenizer *make_bpe(const char *pre) {
 }
 
 static tnn_tokenizer *make_spm(bool space_prefix) {
-    static const char *const pieces[] = {"\xE2\x96\x81",
-                                         "a",
-                                         "b",
-                                         "aa",
-                                         "ab",
-                                         "\xE2\x96\x81"
-                                         "a",
-                                         "aaaa",
-                                         "ba",
-                                         "\xE2\x96\x81\xE2\x96\x81",
-                                         "b\xE2\x96\x81",
-                                         "\xC3\xA9",
-                                         "aab"};
+    static const char *const pieces[] =
+        {"\xE2\x96\x81",  "a",        "b",  "aa", "ab", "\xE2\x96\x81\x61", "aaaa", "ba", "\xE2\x96\x81\xE2\x96\x81",
+         "b\xE2\x96\x81", "\xC3\xA9", "aab"};
     tiny_vocab v = {0};
     tnn_tokenizer *t;
     add_token(&v, "<unk>", TNN_TOKEN_UNKNOWN, 0);
