@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "input.h"
@@ -70,8 +71,10 @@ static int write_rows(const logits_args *args, engine *e, const tnn_ids *ids, si
     bool standard = strcmp(args->out, "-") == 0;
     s->file = standard ? stdout : fopen(args->out, "wb");
     if (!s->file) return ui_error(UI_FAILURE, "%s: %s", args->out, strerror(errno));
+    struct stat st;
+    bool regular = !standard && fstat(fileno(s->file), &st) == 0 && S_ISREG(st.st_mode);
     int code = compute(args, e, ids, s);
-    if (code != UI_OK && !standard) unlink(args->out);
+    if (code != UI_OK && regular) unlink(args->out); /* not a device or a pipe */
     if (code == UI_OK) code = taps_write(&s->taps, &args->taps);
     if (code != UI_OK || standard) return code;
     if (args->json)

@@ -72,11 +72,8 @@ static uint64_t total_bytes(const char *path, const struct stat *first) {
 }
 
 static bool is_known(const model_list *list, const struct stat *st) {
-    for (int i = 0; i < list->n; i++) {
-        struct stat other;
-        if (stat(list->items[i].path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev)
-            return true;
-    }
+    for (int i = 0; i < list->n; i++)
+        if (list->items[i].file == st->st_ino && list->items[i].device == st->st_dev) return true;
     return false;
 }
 
@@ -103,15 +100,15 @@ static void add_model(scan *s, char *name, char *path) {
         list->items = items;
         list->capacity = capacity;
     }
-    list->items[list->n++] = (model_entry){name, path, s->source, total_bytes(path, &st)};
+    list->items[list->n++] = (model_entry){name, path, s->source, total_bytes(path, &st), st.st_dev, st.st_ino};
 }
 
 /* --- folders --- */
 
-typedef void entry_fn(scan *s, const char *path, const char *name, void *ctx);
+typedef void entry_fn(scan *s, const char *path, const char *name, const void *ctx);
 
 /* fn for every entry of a folder that is not hidden; a folder that is not there has none. */
-static void each_entry(scan *s, const char *folder, entry_fn *fn, void *ctx) {
+static void each_entry(scan *s, const char *folder, entry_fn *fn, const void *ctx) {
     DIR *dir = folder ? opendir(folder) : NULL;
     if (!dir) return;
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
@@ -133,17 +130,28 @@ static bool is_folder(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static void add_tree(scan *s, const char *path, const char *name, void *ctx) {
+static void add_file(scan *s, const char *path, const char *name, const void *ctx) {
     const tree *above = ctx;
-    if (ends_with(name, ".gguf")) {
-        int number, count;
-        size_t n = strlen(name) - (shard_of(path, &number, &count) ? 20 : 5);
-        add_model(s, text_of(s, "%s%.*s", above->prefix, (int)n, name), text_of(s, "%s", path));
-    } else if (above->depth < MAX_DEPTH && is_folder(path)) {
-        char *prefix = text_of(s, "%s%s/", above->prefix, name);
-        if (prefix) each_entry(s, path, add_tree, &(tree){prefix, above->depth + 1});
-        free(prefix);
-    }
+    int number, count;
+    if (!ends_with(name, ".gguf")) return;
+    size_t n = strlen(name) - (shard_of(path, &number, &count) ? 20 : 5);
+    add_model(s, text_of(s, "%s%.*s", above->prefix, (int)n, name), text_of(s, "%s", path));
+}
+
+static void add_folder(scan *s, const char *path, const char *name, const void *ctx);
+
+/* Files before folders: where a link leads back up, they are known by their short names already. */
+static void add_tree(scan *s, const char *folder, const tree *at) {
+    each_entry(s, folder, add_file, at);
+    each_entry(s, folder, add_folder, at);
+}
+
+static void add_folder(scan *s, const char *path, const char *name, const void *ctx) {
+    const tree *above = ctx;
+    if (above->depth >= MAX_DEPTH || !is_folder(path)) return;
+    char *prefix = text_of(s, "%s%s/", above->prefix, name);
+    if (prefix) add_tree(s, path, &(tree){prefix, above->depth + 1});
+    free(prefix);
 }
 
 /* --- Hugging Face: models--org--name/snapshots/<revision>/ --- */
@@ -162,12 +170,12 @@ static char *main_revision(scan *s, const char *repository) {
     return *revision && !strchr(revision, '/') ? text_of(s, "%s/snapshots/%s", repository, revision) : NULL;
 }
 
-static void add_revision(scan *s, const char *path, const char *name, void *ctx) {
+static void add_revision(scan *s, const char *path, const char *name, const void *ctx) {
     (void)name;
-    each_entry(s, path, add_tree, ctx);
+    add_tree(s, path, ctx);
 }
 
-static void add_repository(scan *s, const char *path, const char *name, void *ctx) {
+static void add_repository(scan *s, const char *path, const char *name, const void *ctx) {
     (void)ctx;
     static const char start[] = "models--";
     if (strncmp(name, start, sizeof start - 1) != 0) return;
@@ -176,7 +184,7 @@ static void add_repository(scan *s, const char *path, const char *name, void *ct
     char *snapshots = text_of(s, "%s/snapshots", path), *revision = main_revision(s, path);
     tree below = {prefix, 2};
     if (prefix && revision && is_folder(revision)) {
-        each_entry(s, revision, add_tree, &below);
+        add_tree(s, revision, &below);
     } else if (prefix) {
         each_entry(s, snapshots, add_revision, &below);
     }
@@ -221,7 +229,7 @@ static const char *short_name(const char *name) {
     return name;
 }
 
-static void add_manifest(scan *s, const char *path, const char *name, void *ctx) {
+static void add_manifest(scan *s, const char *path, const char *name, const void *ctx) {
     const ollama *above = ctx;
     if (above->depth < 3) {
         char *below = text_of(s, "%s%s%s", above->name, above->depth ? "/" : "", name);
@@ -247,7 +255,7 @@ static char *folder_of(scan *s, const char *variable, const char *home, const ch
 
 static void scan_folder(scan *s, const char *source, char *folder) {
     s->source = source;
-    each_entry(s, folder, add_tree, &(tree){"", 0});
+    add_tree(s, folder, &(tree){"", 0});
     free(folder);
 }
 

@@ -6,12 +6,15 @@
 #define CMD_MODELS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef struct model_entry {
     char *name; /* "org/name/file" (hub, LM Studio), "name:tag" (Ollama), "file" elsewhere; no .gguf */
     char *path;
     const char *source; /* "huggingface", "ollama", "lmstudio", "llama.cpp", "tinynn", "models" */
     uint64_t bytes;     /* of all shards */
+    dev_t device;       /* with file: one file that lies in two places is one model */
+    ino_t file;
 } model_entry;
 
 typedef struct model_list {

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "models.h"
@@ -53,6 +54,12 @@ int open_gguf(tnn_gguf **out, const char *path, const file_args *file) {
     tnn_gguf_open_options options = tnn_gguf_open_options_default();
     options.use_mmap = !file->no_mmap;
     return tnn_gguf_open(out, path, &options, &err) == TNN_OK ? UI_OK : ui_fail(&err);
+}
+
+int check_output(const char *path) {
+    struct stat st;
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) return UI_OK;
+    return ui_error(UI_USAGE, "%s is there and no ordinary file; name another", path);
 }
 
 static int open_session(engine *e, const compute_args *compute) {

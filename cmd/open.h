@@ -40,6 +40,9 @@ int context_kv_type(const context_args *args, tnn_type *type);
 int open_find(const file_args *file, char **path);
 int open_gguf(tnn_gguf **out, const char *path, const file_args *file);
 
+/* A file that is written whole takes the place of what is there: a device or a pipe must not be lost that way. */
+int check_output(const char *path);
+
 typedef struct engine {
     tnn_session *session;
     tnn_model *model;

@@ -181,6 +181,7 @@ static int run(void *p) {
     if (target < 0) return unknown_type(args->type);
     char *path = NULL;
     int code = read_options(args, &options);
+    if (code == UI_OK) code = check_output(args->out);
     if (code == UI_OK) code = models_find(args->in, &path);
     if (code == UI_OK) code = open_and_convert(args, path, (tnn_file_type)target, &options);
     free(path);

@@ -34,14 +34,22 @@ static const arg_option verb_options[] = {
     {0},
 };
 
-/* Whether the prompt is a message to a model that was taught to answer. */
+/*
+ * Whether the prompt is a message to a model that was taught to answer. The file must say so itself: base models have
+ * the tokens of a template without knowing what they mean.
+ */
 static bool is_message(const run_args *args, const tnn_model *m) {
     if (args->raw || args->prompt.ids) return false;
     if (args->chat.template_name || args->chat.system) return true; /* asked for: a missing template is an error */
+    if (!tnn_model_tokenizer(m) || tnn_gguf_find_key(tnn_model_gguf(m), "tokenizer.chat_template") < 0) return false;
     tnn_chat_template *own;
-    bool has = tnn_chat_template_new(&own, tnn_model_gguf(m), NULL, NULL, NULL) == TNN_OK;
-    tnn_chat_template_free(own);
-    return has && tnn_model_tokenizer(m);
+    tnn_error err;
+    if (tnn_chat_template_new(&own, tnn_model_gguf(m), NULL, NULL, &err) == TNN_OK) {
+        tnn_chat_template_free(own);
+        return true;
+    }
+    ui_note("the prompt goes on as it stands: %s", err.text);
+    return false;
 }
 
 static int encode_message(const run_args *args, const tnn_model *m, tnn_ids *ids) {

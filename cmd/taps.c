@@ -11,6 +11,7 @@
 #include <tinynn/gguf.h>
 
 #include "json.h"
+#include "open.h"
 #include "ui.h"
 
 const arg_option tap_options[] = {
@@ -38,6 +39,8 @@ int taps_begin(taps *t, const tap_args *args) {
         size += strlen(args->globs.items[i]) + 1;
     if (args->globs.n == 0)
         return args->out ? ui_error(UI_USAGE, "--tap-out needs a tap to write: --tap 'blk.*.resid_post'") : UI_OK;
+    int code = args->out ? check_output(args->out) : UI_OK;
+    if (code != UI_OK) return code;
     t->globs = calloc(1, size);
     if (!t->globs) return ui_error(UI_FAILURE, "out of memory");
     for (int i = 0; i < args->globs.n; i++) {

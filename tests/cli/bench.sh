@@ -1,0 +1,15 @@
+# Speed: the shape of the report, not the numbers.
+model=$TESTS/golden/data/llama-gqa.gguf
+expect 0 "$TNN" bench "$model" -p 32 -n 4 -r 3 --json
+expect_json 'd["repetitions"] == 3 and d["prefill"]["tokens"] == 32 and d["decode"]["tokens"] == 4'
+for stage in prefill decode; do
+    expect_json "(lambda r: 0 < r['min'] <= r['median'] <= r['max'])(d['$stage']['tokens_per_second'])"
+done
+expect_json '0 < d["prefill"]["share_of_peak"] < 2 and 0 < d["decode"]["share_of_bandwidth"] < 2'
+expect_json 'all(d[p][k] > 0 for p in ("probe_before", "probe_after") for k in ("f32_gflops", "int8_gops", "read_gbps"))'
+expect 0 "$TNN" bench "$model" -p 8 -n 0 -r 1 -t 1 --isa portable
+expect_out 'prefill'
+expect_out 'machine before'
+expect 0 "$TNN" bench "$model" -p 0 -n 2 -r 2 --json
+expect_json 'd["prefill"] is None and d["decode"]["tokens"] == 2'
+expect_error 2 'no-such.gguf' -- "$TNN" bench no-such.gguf

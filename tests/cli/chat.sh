@@ -1,0 +1,49 @@
+# A conversation over standard input.
+command -v python3 >/dev/null || skip "python3 is not installed"
+python3 "$TESTS/cli/make_model.py" tiny.gguf
+python3 "$TESTS/cli/make_model.py" base.gguf --no-template --no-tokenizer
+
+say() {
+    printf "$1" >said
+    shift
+    got=0
+    "$TNN" chat tiny.gguf --temp 0 "$@" <said >out 2>err || got=$?
+    [ $got -eq 0 ] || fail "exit status $got for what was said"
+}
+
+say 'hello\nthe end' -n 8 --json
+expect_json 'd["template"] == "chatml" and [m["role"] for m in d["messages"]] == ["user", "assistant"] * 2'
+expect_json 'd["messages"][0]["content"] == "hello" and d["messages"][2]["content"] == "the end"'
+cp out two
+
+# The first answer is what run gives, the second depends on it; text comes as it does there.
+expect 0 "$TNN" run tiny.gguf -p hello -n 8 --temp 0 --json
+expect_json 'd["text"] == json.load(open("two"))["messages"][1]["content"]'
+say 'the end' -n 8 --json
+expect_json 'd["messages"][1] != json.load(open("two"))["messages"][3]'
+say 'hello\n' -n 8
+python3 -c 'import json, sys
+sys.exit(open("out", encoding="utf-8").read() != json.load(open("two"))["messages"][1]["content"] + "\n")' ||
+    fail "the answer is another one"
+
+# What is known is not computed again.
+say 'hello\nhi\nhi\n' -n 4 --timings
+[ "$(grep -c 'of them known' err)" -eq 2 ] || fail "the second and third turn reuse the cache"
+
+say 'hello\n/reset\nthe end\n/exit\nnever said\n' -n 8 --json
+expect_json '[m["content"] for m in d["messages"] if m["role"] == "user"] == ["the end"]'
+say 'one\\\ntwo\r\n\n/help\n' -n 2 --json
+expect_json '[m["content"] for m in d["messages"] if m["role"] == "user"] == ["one\ntwo"]'
+expect_err '/reset'
+say '' --json
+expect_json 'd["messages"] == []'
+say 'hi\n' -n 2 --system 'be brief' --json
+expect_json 'd["messages"][0] == {"role": "system", "content": "be brief"}'
+
+# The context limit is told; the conversation stays usable.
+say 'hello\nhello\n/reset\nhi\n' -n 100 --ignore-eos -c 40 --json
+expect_err 'context of 40 tokens is full'
+expect_err 'does not fit'
+expect_json 'd["messages"][0]["content"] == "hi"'
+
+expect_error 2 'no tokenizer' -- "$TNN" chat base.gguf
