@@ -13,7 +13,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 DEPS   ?= install
-PROMPT ?= What is the capital of France?
+PROMPT ?= What is gravity?
 
 CONFIGURE = cmake -S . -B $(BUILD) -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS)
 BUILD_CMD = cmake --build $(BUILD) -j $(JOBS)
