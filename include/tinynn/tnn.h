@@ -2,9 +2,13 @@
 #ifndef TINYNN_TNN_H
 #define TINYNN_TNN_H
 
+#include <tinynn/adapter.h>
 #include <tinynn/allocator.h>
 #include <tinynn/chat.h>
+#include <tinynn/checkpoint.h>
+#include <tinynn/dataset.h>
 #include <tinynn/eval.h>
+#include <tinynn/export.h>
 #include <tinynn/gguf.h>
 #include <tinynn/isa.h>
 #include <tinynn/llama_arch.h>
@@ -18,6 +22,7 @@
 #include <tinynn/status.h>
 #include <tinynn/tensor.h>
 #include <tinynn/tokenizer.h>
+#include <tinynn/trainer.h>
 #include <tinynn/types.h>
 
 #endif
