@@ -350,6 +350,53 @@ static void test_header_that_grows(void **state) {
     free_bytes(&b);
 }
 
+/* Another process that writes into the file, at the worst moment: when the copy of the header is moved. */
+typedef struct scribbler {
+    bytes *file;
+    int moves;
+} scribbler;
+
+static void *scribbling_alloc(void *ctx, size_t size, size_t align) {
+    scribbler *s = ctx;
+    if (size > 65536 && s->moves++ == 0) memset(s->file->data, 0xff, 60000);
+    void *p = NULL;
+    return posix_memalign(&p, align, size) == 0 ? p : NULL;
+}
+
+static void scribbling_free(void *ctx, void *p, size_t size, size_t align) {
+    (void)ctx;
+    (void)size;
+    (void)align;
+    free(p);
+}
+
+static void test_bytes_are_read_once(void **state) {
+    (void)state;
+    bytes b = {0};
+    put_fixed_part(&b, 3, 0, 5000);
+    for (uint32_t i = 0; i < 5000; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "key.number.%u", (unsigned)i);
+        put_kv_u32(&b, key, i);
+    }
+    scribbler s = {.file = &b};
+    tnn_allocator a = {&s, scribbling_alloc, scribbling_free};
+    tnn_gguf_open_options options = {.allocator = &a};
+    tnn_gguf *g;
+    tnn_error err;
+    if (tnn_gguf_open_memory(&g, b.data, b.size, &options, &err) != TNN_OK) fail_msg("%s", err.text);
+    assert_true(s.moves > 0 && b.data[0] == 0xff);
+    for (uint32_t i = 0; i < 5000; i++) {
+        char key[32];
+        uint32_t value = 0;
+        snprintf(key, sizeof key, "key.number.%u", (unsigned)i);
+        assert_int_equal(tnn_gguf_get_u32(g, key, &value, &err), TNN_OK);
+        assert_int_equal(value, i);
+    }
+    tnn_gguf_close(g);
+    free_bytes(&b);
+}
+
 /* --- files --- */
 
 static void write_file(const char *path, const void *data, size_t n) {
@@ -441,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_header_is_private),
         cmocka_unit_test(test_header_that_grows),
+        cmocka_unit_test(test_bytes_are_read_once),
         cmocka_unit_test(test_files_with_and_without_mmap),
         cmocka_unit_test(test_paths_that_do_not_open),
         cmocka_unit_test(test_long_paths_in_messages),
