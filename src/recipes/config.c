@@ -1,0 +1,248 @@
+/* The settings of a run: one table for defaults, checks, flags and config.json. */
+#include "recipes/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/error.h"
+
+static const char *const recipe_names[] = {
+#define X(id, name) name,
+    TNN_RECIPE_LIST(X)
+#undef X
+        NULL};
+static const char *const schedule_names[] = {
+#define X(id, name) name,
+    TNN_SCHEDULE_LIST(X)
+#undef X
+        NULL};
+static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
+
+const char *tnn__recipe_name(tnn_recipe r) {
+    return recipe_names[r];
+}
+
+#define ALL      ((1u << TNN_RECIPE_COUNT) - 1)
+#define BIT(r)   (1u << TNN_RECIPE_##r)
+#define NEW_BODY (BIT(SCRATCH) | BIT(WARM_START) | BIT(LENS))
+
+/* Settings that do not fit every recipe. */
+static unsigned recipes_of(const char *name) {
+    static const struct {
+        const char *name;
+        unsigned recipes;
+    } some[] = {
+        {"model", ALL & ~BIT(SCRATCH)},  {"tokenizer", BIT(SCRATCH)}, {"like", NEW_BODY},
+        {"new_body", BIT(WARM_START)},   {"lora_rank", BIT(LORA)},    {"lora_alpha", BIT(LORA)},
+        {"rslora", BIT(LORA)},           {"lora_modules", BIT(LORA)}, {"num_layers", BIT(LORA)},
+        {"d_model", NEW_BODY},           {"n_layers", NEW_BODY},      {"n_heads", NEW_BODY},
+        {"n_kv_heads", NEW_BODY},        {"d_head", NEW_BODY},        {"d_ff", NEW_BODY},
+        {"context_length", NEW_BODY},    {"rope_base", NEW_BODY},     {"untied", NEW_BODY},
+        {"save_type", ALL & ~BIT(LORA)},
+    };
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        if (strcmp(some[i].name, name) == 0) return some[i].recipes;
+    }
+    return ALL;
+}
+
+#define AT(name)                           offsetof(tnn_train_config, name)
+#define SET_STRING(name, def, help)        {#name, TNN_SETTING_STRING, help, 0, 0, NULL, AT(name), 0},
+#define SET_INT(name, def, lo, hi, help)   {#name, TNN_SETTING_INT, help, (double)(lo), (double)(hi), NULL, AT(name), 0},
+#define SET_FLOAT(name, def, lo, hi, help) {#name, TNN_SETTING_FLOAT, help, lo, hi, NULL, AT(name), 0},
+#define SET_FLAG(name, def, help)          {#name, TNN_SETTING_FLAG, help, 0, 0, NULL, AT(name), 0},
+#define SET_RECIPE(name, help)             {#name, TNN_SETTING_CHOICE, help, 0, 0, recipe_names, AT(name), 0},
+#define SET_SCHEDULE(name, help)           {#name, TNN_SETTING_CHOICE, help, 0, 0, schedule_names, AT(name), 0},
+#define SET_OPTIMIZER(name, help)          {#name, TNN_SETTING_CHOICE, help, 0, 0, optimizer_names, AT(name), 0},
+static const tnn_setting settings[] = {
+    TNN_TRAIN_SETTINGS(SET_STRING, SET_INT, SET_FLOAT, SET_FLAG, SET_RECIPE, SET_SCHEDULE, SET_OPTIMIZER)};
+#define N_SETTINGS ((int)(sizeof settings / sizeof *settings))
+
+tnn_train_config tnn_train_config_default(tnn_recipe recipe) {
+    tnn_train_config c = {
+#define DEF_STRING(name, def, help)        .name = (def),
+#define DEF_INT(name, def, lo, hi, help)   .name = (def),
+#define DEF_FLOAT(name, def, lo, hi, help) .name = (def),
+#define DEF_FLAG(name, def, help)          .name = (def),
+#define DEF_CHOICE(name, help)             .name = 0,
+        TNN_TRAIN_SETTINGS(DEF_STRING, DEF_INT, DEF_FLOAT, DEF_FLAG, DEF_CHOICE, DEF_CHOICE, DEF_CHOICE)};
+    c.recipe = (int64_t)recipe;
+    return c;
+}
+
+int tnn_n_settings(void) {
+    return N_SETTINGS;
+}
+
+/* The table is constant; what depends on the name is filled in on the way out. */
+static tnn_setting filled(int i) {
+    tnn_setting s = settings[i];
+    s.recipes = recipes_of(s.name);
+    return s;
+}
+
+bool tnn_setting_get(int i, tnn_setting *out) {
+    if (i < 0 || i >= N_SETTINGS) return false;
+    *out = filled(i);
+    return true;
+}
+
+static bool same_name(const char *a, const char *b) {
+    for (; *a && *b; a++, b++) {
+        if (*a != *b && !(*a == '-' && *b == '_')) return false;
+    }
+    return *a == *b;
+}
+
+/* --- values --- */
+
+static void *field(tnn_train_config *c, const tnn_setting *s) {
+    return (char *)c + s->offset;
+}
+
+static tnn_status set_number(tnn_train_config *c, const tnn_setting *s, const char *text, tnn_error *err) {
+    char *end;
+    errno = 0;
+    if (s->kind == TNN_SETTING_INT) {
+        long long value = strtoll(text, &end, 10);
+        if (end != text && *end == 0 && errno == 0 && (double)value >= s->lo && (double)value <= s->hi) {
+            *(int64_t *)field(c, s) = value;
+            return TNN_OK;
+        }
+        return tnn__fail(err, TNN_E_ARG, "%s %s: give a whole number from %.0f to %.0f", s->name, text, s->lo, s->hi);
+    }
+    double value = strtod(text, &end);
+    if (end != text && *end == 0 && isfinite(value) && value >= s->lo && value <= s->hi) {
+        *(double *)field(c, s) = value;
+        return TNN_OK;
+    }
+    return tnn__fail(err, TNN_E_ARG, "%s %s: give a number from %g to %g", s->name, text, s->lo, s->hi);
+}
+
+static tnn_status set_choice(tnn_train_config *c, const tnn_setting *s, const char *text, tnn_error *err) {
+    char known[160] = "";
+    size_t at = 0;
+    for (int i = 0; s->names[i]; i++) {
+        if (strcmp(text, s->names[i]) == 0) {
+            *(int64_t *)field(c, s) = i;
+            return TNN_OK;
+        }
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", s->names[i]);
+    }
+    return tnn__fail(err, TNN_E_ARG, "%s %s: give one of %s", s->name, text, known);
+}
+
+static tnn_status set_flag(tnn_train_config *c, const tnn_setting *s, const char *text, tnn_error *err) {
+    bool yes = strcmp(text, "true") == 0 || strcmp(text, "1") == 0,
+         no = strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+    if (!yes && !no) return tnn__fail(err, TNN_E_ARG, "%s %s: give true or false", s->name, text);
+    *(bool *)field(c, s) = yes;
+    return TNN_OK;
+}
+
+tnn_status tnn_train_config_set(tnn_train_config *c, const char *name, const char *text, tnn_error *err) {
+    for (int i = 0; i < N_SETTINGS; i++) {
+        if (!same_name(name, settings[i].name)) continue;
+        tnn_setting s = filled(i);
+        if (!(s.recipes >> c->recipe & 1)) {
+            return tnn__fail(err, TNN_E_ARG, "%s does not go with the recipe %s", name, recipe_names[c->recipe]);
+        }
+        switch (s.kind) {
+        case TNN_SETTING_STRING:
+            *(const char **)field(c, &s) = text;
+            return TNN_OK;
+        case TNN_SETTING_FLAG:
+            return set_flag(c, &s, text, err);
+        case TNN_SETTING_CHOICE:
+            return set_choice(c, &s, text, err);
+        case TNN_SETTING_INT:
+        case TNN_SETTING_FLOAT:
+            return set_number(c, &s, text, err);
+        }
+    }
+    return tnn__fail(err, TNN_E_NOTFOUND, "there is no setting %s", name);
+}
+
+/* --- config.json --- */
+
+static json_t *to_json(const tnn_train_config *c, const tnn_setting *s) {
+    const void *at = (const char *)c + s->offset;
+    switch (s->kind) {
+    case TNN_SETTING_STRING:
+        return json_string(*(const char *const *)at);
+    case TNN_SETTING_INT:
+        return json_integer(*(const int64_t *)at);
+    case TNN_SETTING_FLOAT:
+        return json_real(*(const double *)at);
+    case TNN_SETTING_FLAG:
+        return json_boolean(*(const bool *)at);
+    case TNN_SETTING_CHOICE:
+        return json_string(s->names[*(const int64_t *)at]);
+    }
+    return NULL;
+}
+
+char *tnn__config_to_json(const tnn_train_config *c, uint64_t base_hash) {
+    json_t *object = json_object();
+    char hash[24];
+    for (int i = 0; i < N_SETTINGS && object; i++) {
+        tnn_setting s = filled(i);
+        if (s.recipes >> c->recipe & 1) json_object_set_new(object, s.name, to_json(c, &s));
+    }
+    snprintf(hash, sizeof hash, "%016" PRIx64, base_hash);
+    json_object_set_new(object, "base_hash", json_string(hash));
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    json_decref(object);
+    return text;
+}
+
+/* Numbers go through the same checks as flags do. */
+static tnn_status from_json(tnn_train_config *c, const tnn_setting *s, const json_t *value, const char *path,
+                            tnn_error *err) {
+    char number[64];
+    const char *text = NULL;
+    if (json_is_string(value)) text = json_string_value(value);
+    if (json_is_boolean(value)) text = json_is_true(value) ? "true" : "false";
+    if (json_is_integer(value)) {
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        text = number;
+    } else if (json_is_real(value)) {
+        snprintf(number, sizeof number, "%.17g", json_real_value(value));
+        text = number;
+    }
+    if (!text) return tnn__fail(err, TNN_E_FORMAT, "%s: %s has a value of a wrong type", path, s->name);
+    return tnn_train_config_set(c, s->name, text, err);
+}
+
+static tnn_status read_settings(tnn_train_config *c, const json_t *object, const char *path, tnn_error *err) {
+    const json_t *recipe = json_object_get(object, "recipe");
+    *c = tnn_train_config_default(TNN_RECIPE_SCRATCH);
+    if (!json_is_string(recipe)) return tnn__fail(err, TNN_E_FORMAT, "%s: recipe is missing", path);
+    tnn_status status = tnn_train_config_set(c, "recipe", json_string_value(recipe), err);
+    for (int i = 0; i < N_SETTINGS && !status; i++) {
+        tnn_setting s = filled(i);
+        const json_t *value = json_object_get(object, s.name);
+        if (value) status = from_json(c, &s, value, path, err);
+    }
+    return status;
+}
+
+tnn_status tnn__config_from_json(tnn_train_config *c, uint64_t *base_hash, const char *text, const char *path,
+                                 void **owner, tnn_error *err) {
+    json_error_t why;
+    json_t *object = json_loads(text, 0, &why);
+    *owner = object;
+    if (!json_is_object(object)) return tnn__fail(err, TNN_E_FORMAT, "%s: %s", path, object ? "no object" : why.text);
+    const char *hash = json_string_value(json_object_get(object, "base_hash"));
+    *base_hash = hash ? strtoull(hash, NULL, 16) : 0;
+    return read_settings(c, object, path, err);
+}
+
+void tnn__config_free_owner(void *owner) {
+    json_decref(owner);
+}

@@ -1,0 +1,17 @@
+/* config.json, and names of choices. */
+#ifndef TNN_RECIPES_CONFIG_H
+#define TNN_RECIPES_CONFIG_H
+
+#include <tinynn/train.h>
+
+const char *tnn__recipe_name(tnn_recipe r);
+
+/* The text of config.json, from malloc; NULL without memory. */
+char *tnn__config_to_json(const tnn_train_config *c, uint64_t base_hash);
+
+/* Strings of c are lent by *owner, to be given to tnn__config_free_owner in every case (NULL is allowed). */
+tnn_status tnn__config_from_json(tnn_train_config *c, uint64_t *base_hash, const char *text, const char *path,
+                                 void **owner, tnn_error *err);
+void tnn__config_free_owner(void *owner);
+
+#endif

@@ -1,0 +1,461 @@
+/*
+ * The loop of a run: batches, steps, validation, checkpoints, events. What it does at a step depends on the settings
+ * and the state alone, so that a run taken up from a checkpoint goes on as it would have.
+ */
+#include "recipes/run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "engine/events.h"
+#include "engine/report.h"
+
+typedef struct loop {
+    tnn_run *r;
+    const char *out;
+    const tnn_train_hooks *hooks;
+    tnn__events *events;
+    tnn_checkpoint_state state;
+    tnn_batch_buffer *batches; /* of one step */
+    int64_t n_batches;
+    double start;        /* of this process's part of the run */
+    double report_start; /* since the last report */
+    int64_t start_step, report_tokens;
+    tnn_error *err; /* never NULL */
+} loop;
+
+#define PATH_SIZE 4096
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void say(const loop *l, const char *fmt, ...) TNN__PRINTF(2, 3);
+static void say(const loop *l, const char *fmt, ...) {
+    if (!l->hooks->on_message) return;
+    char line[TNN_ERROR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    l->hooks->on_message(l->hooks->ctx, line);
+}
+
+static const char *path_in(const loop *l, const char *name, char buf[PATH_SIZE]) {
+    snprintf(buf, PATH_SIZE, "%s/%s", l->out, name);
+    return buf;
+}
+
+static const char *checkpoint_path(const loop *l, int64_t step, char buf[PATH_SIZE]) {
+    snprintf(buf, PATH_SIZE, "%s/checkpoints/step-%010" PRId64 ".ckpt", l->out, step);
+    return buf;
+}
+
+/* --- folder --- */
+
+static tnn_status make_folder(const char *path, tnn_error *err) {
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) return TNN_OK;
+    return tnn__fail(err, TNN_E_IO, "%s: the folder cannot be made: %s", path, strerror(errno));
+}
+
+static tnn_status make_folders(const loop *l) {
+    char path[PATH_SIZE];
+    if (strlen(l->out) + 64 > PATH_SIZE) return tnn__fail(l->err, TNN_E_ARG, "the path of the run is too long");
+    /* Every folder on the way, as for runs/name. */
+    for (size_t i = 1; l->out[i]; i++) {
+        if (l->out[i] != '/') continue;
+        memcpy(path, l->out, i);
+        path[i] = 0;
+        tnn_status status = make_folder(path, l->err);
+        if (status) return status;
+    }
+    tnn_status status = make_folder(l->out, l->err);
+    return status ? status : make_folder(path_in(l, "checkpoints", path), l->err);
+}
+
+static tnn_status write_config(const loop *l) {
+    char path[PATH_SIZE];
+    tnn__atomic_file *f;
+    char *text = tnn__config_to_json(&l->r->config, l->r->base_hash);
+    if (!text) return tnn__fail_nomem(l->err, "config.json", 0);
+    const tnn_allocator *a = &l->r->session->alloc;
+    tnn_status status = tnn__atomic_open(&f, path_in(l, "config.json", path), strlen(text), NULL, a, l->err);
+    if (!status) {
+        status = tnn__atomic_write(f, text, strlen(text), l->err);
+        if (status) {
+            tnn__atomic_abort(f);
+        } else {
+            status = tnn__atomic_commit(f, l->err);
+        }
+    }
+    free(text);
+    return status;
+}
+
+/* --- checkpoints --- */
+
+/* The newest step below `below` that has a checkpoint in the folder, or -1. */
+static int64_t checkpoint_below(const loop *l, int64_t below) {
+    char path[PATH_SIZE];
+    int64_t newest = -1;
+    DIR *folder = opendir(path_in(l, "checkpoints", path));
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        int64_t step;
+        int end = 0;
+        if (sscanf(entry->d_name, "step-%" SCNd64 ".ckpt%n", &step, &end) != 1 || end == 0 || entry->d_name[end])
+            continue;
+        if (step < below && step > newest) newest = step;
+    }
+    if (folder) closedir(folder);
+    return newest;
+}
+
+/* A save that fails costs nothing but itself: the run goes on. */
+static void save(loop *l) {
+    char path[PATH_SIZE];
+    tnn_error why;
+    int64_t step = tnn_trainer_step(l->r->trainer);
+    checkpoint_path(l, step, path);
+    l->state.base_hash = l->r->base_hash;
+    tnn_status status = tnn_checkpoint_save(path, l->r->trainer, &l->state, &l->r->session->alloc, &why);
+    tnn_checkpoint_state written;
+    if (!status) status = tnn_checkpoint_peek(path, &written, &l->r->session->alloc, &why);
+    if (status) {
+        say(l, "step %" PRId64 " was not saved, the run goes on: %s", step, why.text);
+        return;
+    }
+    const tnn__field fields[] = {TNN__TEXT_FIELD("path", path)};
+    tnn__events_put(l->events, "checkpoint", step, fields, 1);
+    int64_t old = step;
+    for (int64_t kept = 1; old >= 0; kept++) {
+        old = checkpoint_below(l, old);
+        if (kept >= l->r->config.keep && old >= 0) unlink(checkpoint_path(l, old, path));
+    }
+}
+
+/* The newest checkpoint that is whole. */
+static tnn_status restore(loop *l) {
+    char path[PATH_SIZE];
+    tnn_error why;
+    for (int64_t step = checkpoint_below(l, l->r->config.iters + 1); step >= 0; step = checkpoint_below(l, step)) {
+        tnn_checkpoint_state state;
+        tnn_status status = tnn_checkpoint_peek(checkpoint_path(l, step, path), &state, NULL, &why);
+        if (!status && state.base_hash != l->r->base_hash) {
+            return tnn__fail(l->err, TNN_E_STATE,
+                             "%s has changed since this run began; put the old file back, or start a new run",
+                             l->r->config.model);
+        }
+        if (!status) status = tnn_checkpoint_load(path, l->r->trainer, &l->state, NULL, &why);
+        if (!status) {
+            say(l, "goes on from step %" PRId64, step);
+            return TNN_OK;
+        }
+        say(l, "%s", why.text);
+    }
+    return TNN_OK;
+}
+
+/* --- learning rate --- */
+
+/* Of step i in [0, iters). */
+static float learning_rate(const tnn_train_config *c, int64_t i) {
+    const double pi = 3.141592653589793;
+    if (i < c->warmup_steps) return (float)(c->learning_rate * (double)(i + 1) / (double)c->warmup_steps);
+    double rest = (double)(c->iters - c->warmup_steps), done = rest > 0 ? (double)(i - c->warmup_steps) / rest : 0;
+    switch ((tnn_schedule)c->lr_scheduler) {
+    case TNN_SCHEDULE_LINEAR:
+        return (float)(c->learning_rate * (1.0 - done));
+    case TNN_SCHEDULE_COSINE:
+        return (float)(c->learning_rate * (0.1 + 0.45 * (1.0 + cos(pi * done))));
+    case TNN_SCHEDULE_CONSTANT:
+    case TNN_SCHEDULE_COUNT:
+        break;
+    }
+    return (float)c->learning_rate;
+}
+
+/* --- steps --- */
+
+static bool stop_asked(const loop *l) {
+    return l->hooks->should_stop && l->hooks->should_stop(l->hooks->ctx);
+}
+
+/* Fills the batches of one step; their weights make a mean over the whole step. */
+static void fill_step(loop *l) {
+    int64_t n_targets = 0;
+    for (int64_t i = 0; i < l->n_batches; i++) {
+        tnn_batch_fill(&l->batches[i], l->r->train, &l->state.cursor, true);
+        n_targets += l->batches[i].n_targets;
+    }
+    for (int64_t i = 0; i < l->n_batches; i++) {
+        tnn_batch_scale(&l->batches[i], n_targets);
+        l->state.n_tokens += l->batches[i].n_tokens;
+    }
+}
+
+static tnn_status one_step(loop *l, double *loss, double *grad_norm) {
+    tnn_trainer *t = l->r->trainer;
+    *loss = 0;
+    fill_step(l);
+    for (int64_t i = 0; i < l->n_batches; i++) {
+        tnn_batch view = tnn_batch_buffer_view(&l->batches[i]);
+        double part;
+        tnn_status status = tnn_trainer_accumulate(t, &view, &part, l->err);
+        if (status) return status;
+        *loss += part;
+    }
+    return tnn_trainer_update(t, learning_rate(&l->r->config, tnn_trainer_step(t)), grad_norm, l->err);
+}
+
+/* Mean and root mean square of every tapped stage. */
+static void put_taps(const loop *l, int64_t step) {
+    for (int64_t i = 0; i < tnn_trainer_n_taps(l->r->trainer); i++) {
+        const char *name;
+        int64_t n_features, n_rows;
+        const float *x = tnn_trainer_tap(l->r->trainer, i, &name, &n_features, &n_rows);
+        double sum = 0, squares = 0, n = (double)(n_features * n_rows);
+        for (int64_t k = 0; k < n_features * n_rows; k++) {
+            sum += (double)x[k];
+            squares += (double)x[k] * (double)x[k];
+        }
+        const tnn__field fields[] = {TNN__TEXT_FIELD("name", name), TNN__REAL_FIELD("mean", sum / n),
+                                     TNN__REAL_FIELD("rms", sqrt(squares / n))};
+        tnn__events_put(l->events, "tap", step, fields, 3);
+    }
+}
+
+static void report(loop *l, double loss, double grad_norm) {
+    const tnn_train_config *c = &l->r->config;
+    int64_t step = tnn_trainer_step(l->r->trainer);
+    double time = now(), per_step = (time - l->start) / (double)(step - l->start_step);
+    tnn_train_progress p = {
+        .step = step,
+        .n_steps = c->iters,
+        .loss = loss,
+        .lr = (double)learning_rate(c, step - 1),
+        .grad_norm = grad_norm,
+        .tokens_per_second = (double)(l->state.n_tokens - l->report_tokens) / (time - l->report_start),
+        .seconds_left = per_step * (double)(c->iters - step),
+        .n_tokens = l->state.n_tokens,
+    };
+    const tnn__field fields[] = {
+        TNN__REAL_FIELD("loss", loss),
+        TNN__REAL_FIELD("lr", p.lr),
+        TNN__REAL_FIELD("grad_norm", grad_norm),
+        TNN__INT_FIELD("tokens", p.n_tokens),
+        TNN__INT_FIELD("wall_us", (int64_t)((time - l->start) * 1e6)),
+        TNN__REAL_FIELD("tokens_per_second", p.tokens_per_second),
+    };
+    tnn__events_put(l->events, "step", step, fields, sizeof fields / sizeof *fields);
+    put_taps(l, step);
+    if (l->hooks->on_progress) l->hooks->on_progress(l->hooks->ctx, &p);
+    l->report_start = time;
+    l->report_tokens = l->state.n_tokens;
+}
+
+/* --- validation --- */
+
+static tnn_status validation_loss(loop *l, double *loss) {
+    tnn_batch_buffer *b = &l->batches[0];
+    tnn_cursor cursor = {0, 0};
+    double sum = 0;
+    int64_t n_targets = 0;
+    for (int64_t i = 0; cursor.epoch == 0 && (l->r->config.val_batches < 0 || i < l->r->config.val_batches); i++) {
+        if (cursor.index >= tnn_dataset_get_stats(l->r->valid).n_sequences) break;
+        double part;
+        tnn_batch_fill(b, l->r->valid, &cursor, false);
+        tnn_batch view = tnn_batch_buffer_view(b);
+        tnn_status status = tnn_trainer_evaluate(l->r->trainer, &view, &part, NULL, l->err);
+        if (status) return status;
+        sum += part;
+        n_targets += b->n_targets;
+    }
+    *loss = n_targets > 0 ? sum / (double)n_targets : 0;
+    return TNN_OK;
+}
+
+static tnn_status validate(loop *l) {
+    char path[PATH_SIZE];
+    double loss;
+    int64_t step = tnn_trainer_step(l->r->trainer);
+    tnn_status status = validation_loss(l, &loss);
+    if (status) return status;
+    bool gain = loss < l->state.best_loss;
+    if (gain) {
+        l->state.best_loss = loss;
+        l->state.best_step = step;
+        l->state.evals_without_gain = 0;
+        tnn_error why;
+        if (step > 0 && tnn__run_export(l->r, path_in(l, "best.gguf", path), &why))
+            say(l, "best.gguf was not written: %s", why.text);
+    } else {
+        l->state.evals_without_gain++;
+    }
+    const tnn__field fields[] = {TNN__REAL_FIELD("loss", loss), TNN__REAL_FIELD("best_loss", l->state.best_loss)};
+    tnn__events_put(l->events, "eval", step, fields, 2);
+    tnn_train_progress p = {.step = step, .n_steps = l->r->config.iters, .is_eval = true, .val_loss = loss};
+    if (l->hooks->on_progress) l->hooks->on_progress(l->hooks->ctx, &p);
+    return TNN_OK;
+}
+
+static bool out_of_patience(const loop *l) {
+    return l->r->config.patience > 0 && l->state.evals_without_gain >= l->r->config.patience;
+}
+
+/* --- the run --- */
+
+static tnn_status train_steps(loop *l) {
+    const tnn_train_config *c = &l->r->config;
+    tnn_trainer *t = l->r->trainer;
+    while (tnn_trainer_step(t) < c->iters && !out_of_patience(l)) {
+        if (stop_asked(l)) {
+            save(l);
+            return tnn__fail(l->err, TNN_E_CANCELLED,
+                             "stopped at step %" PRId64 " of %" PRId64 "; --resume goes on from there",
+                             tnn_trainer_step(t), c->iters);
+        }
+        double loss, grad_norm;
+        tnn_status status = one_step(l, &loss, &grad_norm);
+        if (status) return status;
+        int64_t step = tnn_trainer_step(t);
+        bool last = step == c->iters;
+        if (step % c->steps_per_report == 0 || last || step == 1) report(l, loss, grad_norm);
+        if (l->r->valid && (step % c->steps_per_eval == 0 || last)) status = validate(l);
+        if (status) return status;
+        if (last || (c->save_every > 0 && step % c->save_every == 0)) save(l);
+    }
+    return TNN_OK;
+}
+
+static tnn_status finish(loop *l) {
+    char path[PATH_SIZE];
+    const char *name = l->r->config.recipe == TNN_RECIPE_LORA ? "adapter.gguf" : "model.gguf";
+    int64_t step = tnn_trainer_step(l->r->trainer);
+    tnn_status status = tnn__run_export(l->r, path_in(l, name, path), l->err);
+    if (status) return status;
+    const tnn__field fields[] = {TNN__TEXT_FIELD("result", name), TNN__INT_FIELD("tokens", l->state.n_tokens)};
+    tnn__events_put(l->events, "run_end", step, fields, 2);
+    return TNN_OK;
+}
+
+static tnn_status begin(loop *l) {
+    char path[PATH_SIZE];
+    const tnn_train_config *c = &l->r->config;
+    tnn_status status = make_folders(l);
+    bool is_new = access(path_in(l, "config.json", path), F_OK) != 0;
+    if (!status && !is_new && !l->r->config_owner) {
+        status =
+            tnn__fail(l->err, TNN_E_STATE, "%s holds a run already; --resume it, or choose another folder", l->out);
+    }
+    if (!status && is_new) status = write_config(l);
+    if (!status) status = restore(l);
+    if (status) return status;
+    int64_t step = tnn_trainer_step(l->r->trainer);
+    status = tnn__events_open(&l->events, path_in(l, "events.jsonl", path), step > 0 ? step : -1, &l->r->session->alloc,
+                              l->err);
+    if (status) return status;
+    tnn_dataset_stats data = tnn_dataset_get_stats(l->r->train);
+    const tnn__field fields[] = {
+        TNN__TEXT_FIELD("recipe", tnn__recipe_name((tnn_recipe)c->recipe)),
+        TNN__TEXT_FIELD("model", c->model),
+        TNN__INT_FIELD("iters", c->iters),
+        TNN__INT_FIELD("from_step", step),
+        TNN__INT_FIELD("sequences", data.n_sequences),
+        TNN__INT_FIELD("data_tokens", data.n_tokens),
+        TNN__INT_FIELD("trained_tokens", data.n_trained),
+        TNN__INT_FIELD("cut", data.n_cut),
+        TNN__INT_FIELD("skipped", data.n_skipped),
+    };
+    if (step == 0) tnn__events_put(l->events, "run_start", -1, fields, sizeof fields / sizeof *fields);
+    if (data.n_cut > 0)
+        say(l, "%" PRId64 " of %" PRId64 " rows were longer than %" PRId64 " tokens and lost their end", data.n_cut,
+            data.n_rows, c->max_seq_length);
+    if (data.n_skipped > 0)
+        say(l, "%" PRId64 " of %" PRId64 " rows have nothing to learn from and are left out", data.n_skipped,
+            data.n_rows);
+    return TNN_OK;
+}
+
+static tnn_status take_batches(loop *l) {
+    const tnn_train_config *c = &l->r->config;
+    const tnn_allocator *a = &l->r->session->alloc;
+    l->batches = tnn__calloc_array(a, (size_t)c->grad_accumulation_steps, sizeof *l->batches);
+    if (!l->batches) return tnn__fail_nomem(l->err, "batches", (size_t)c->grad_accumulation_steps * sizeof *l->batches);
+    tnn_status status = TNN_OK;
+    for (; l->n_batches < c->grad_accumulation_steps && !status; l->n_batches++) {
+        status = tnn_batch_buffer_init(&l->batches[l->n_batches], c->batch_size * c->max_seq_length, a, l->err);
+    }
+    return status;
+}
+
+static void free_batches(loop *l) {
+    const tnn_train_config *c = &l->r->config;
+    for (int64_t i = 0; i < l->n_batches; i++) {
+        tnn_batch_buffer_free(&l->batches[i]);
+    }
+    if (l->batches)
+        tnn__free_array(&l->r->session->alloc, l->batches, (size_t)c->grad_accumulation_steps, sizeof *l->batches);
+}
+
+tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hooks, tnn_error *err) {
+    static const tnn_train_hooks none = {0};
+    tnn_error unread, report_error;
+    loop l = {.r = r, .out = out, .hooks = hooks ? hooks : &none, .err = err ? err : &unread};
+    l.state.best_loss = INFINITY;
+    tnn_status status = take_batches(&l);
+    if (!status) status = begin(&l);
+    if (!status) {
+        l.start = l.report_start = now();
+        l.start_step = tnn_trainer_step(r->trainer);
+        l.report_tokens = l.state.n_tokens;
+        if (r->valid && l.start_step == 0) status = validate(&l);
+        if (!status) status = train_steps(&l);
+        if (!status) status = finish(&l);
+        if (tnn__events_failed(l.events)) say(&l, "events.jsonl could not be written in full");
+        tnn__events_close(l.events);
+        if (tnn__report_write(out, &r->session->alloc, &report_error))
+            say(&l, "report.html was not written: %s", report_error.text);
+    }
+    free_batches(&l);
+    return status;
+}
+
+tnn_status tnn_run_open(tnn_run **out, tnn_session *s, const char *folder, tnn_error *err) {
+    char path[PATH_SIZE], *text;
+    size_t size;
+    tnn_train_config config;
+    uint64_t base_hash;
+    void *owner;
+    *out = NULL;
+    if (strlen(folder) + 64 > PATH_SIZE) return tnn__fail(err, TNN_E_ARG, "the path of the run is too long");
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    tnn_status status = tnn__file_read(path, 1 << 20, &s->alloc, &text, &size, err);
+    if (status) return status;
+    status = tnn__config_from_json(&config, &base_hash, text, path, &owner, err);
+    tnn__free(&s->alloc, text, size + 1, 1);
+    if (!status) status = tnn_run_new(out, s, &config, err);
+    if (status) {
+        tnn__config_free_owner(owner);
+        return status;
+    }
+    (*out)->config_owner = owner;
+    if (base_hash != (*out)->base_hash) {
+        status =
+            tnn__fail(err, TNN_E_STATE,
+                      "%s has changed since this run began; put the old file back, or start a new run", config.model);
+        tnn_run_free(*out);
+        *out = NULL;
+    }
+    return status;
+}

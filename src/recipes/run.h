@@ -1,0 +1,41 @@
+/* A run that is set up: what setup.c makes and run.c trains. */
+#ifndef TNN_RECIPES_RUN_H
+#define TNN_RECIPES_RUN_H
+
+#include <tinynn/adapter.h>
+#include <tinynn/checkpoint.h>
+#include <tinynn/train.h>
+
+#include "base/alloc.h"
+#include "core/session.h"
+#include "recipes/config.h"
+
+struct tnn_run {
+    tnn_session *session;
+    tnn_train_config config;
+    void *config_owner;   /* of its strings, when read from a file */
+    uint64_t base_hash;   /* of config.model; 0: none */
+    tnn_gguf *base;       /* config.model, or NULL */
+    tnn_gguf *vocabulary; /* where the tokenizer comes from; base, or one of its own */
+    void *vocabulary_bytes;
+    size_t n_vocabulary_bytes;
+    tnn_tokenizer *tokenizer;
+    tnn_chat_template *chat; /* NULL: rows of text alone */
+    tnn_llama_arch *arch;
+    tnn_store *weights;
+    tnn_store *pairs; /* of LoRA */
+    tnn_adapter_pair *pair_list;
+    int64_t n_pairs;
+    tnn_dataset *train, *valid; /* valid may be NULL */
+    tnn_trainer *trainer;
+};
+
+/* What training goes on in: weights, or the pairs of LoRA. */
+static inline tnn_store *tnn__trained_store(const tnn_run *r) {
+    return r->config.recipe == TNN_RECIPE_LORA ? r->pairs : r->weights;
+}
+
+/* Writes the result of a run: model or adapter. */
+tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err);
+
+#endif

@@ -1,0 +1,400 @@
+/*
+ * Setting a run up: model, tokenizer, data, weights by recipe, trainer. Nothing is written here.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tinynn/export.h>
+
+#include "base/rng.h"
+#include "recipes/run.h"
+#include "text/byte_vocabulary.h"
+
+static bool given(const char *s) {
+    return s && s[0];
+}
+
+/* --- model and tokenizer --- */
+
+static tnn_status open_gguf(const tnn_run *r, tnn_gguf **out, const char *path, tnn_error *err) {
+    tnn_gguf_open_options o = tnn_gguf_open_options_default();
+    o.allocator = &r->session->alloc;
+    return tnn_gguf_open(out, path, &o, err);
+}
+
+static tnn_status open_vocabulary(tnn_run *r, tnn_error *err) {
+    const tnn_allocator *a = &r->session->alloc;
+    const char *source = r->config.tokenizer;
+    tnn_status status = TNN_OK;
+    if (r->base) {
+        r->vocabulary = r->base;
+    } else if (!given(source)) {
+        return tnn__fail(err, TNN_E_ARG,
+                         "scratch needs a tokenizer: give the path of a GGUF that has one, or \"bytes\"");
+    } else if (strcmp(source, "bytes") == 0) {
+        status = tnn__byte_vocabulary(&r->vocabulary_bytes, &r->n_vocabulary_bytes, a, err);
+        if (!status)
+            status = tnn_gguf_open_memory(&r->vocabulary, r->vocabulary_bytes, r->n_vocabulary_bytes, NULL, err);
+    } else {
+        status = open_gguf(r, &r->vocabulary, source, err);
+    }
+    if (!status) status = tnn_tokenizer_new(&r->tokenizer, r->vocabulary, a, err);
+    if (status) return status;
+    const char *name = given(r->config.chat_template) ? r->config.chat_template : NULL;
+    status = tnn_chat_template_new(&r->chat, r->vocabulary, name, a, err);
+    /* Rows of text need none; rows of messages will say that it is missing. */
+    return status && !name ? TNN_OK : status;
+}
+
+static tnn_status open_base(tnn_run *r, tnn_error *err) {
+    if (r->config.recipe == TNN_RECIPE_SCRATCH) return TNN_OK;
+    if (!given(r->config.model)) {
+        return tnn__fail(err, TNN_E_ARG, "%s needs a model: give the path of a GGUF",
+                         tnn__recipe_name((tnn_recipe)r->config.recipe));
+    }
+    tnn_status status = open_gguf(r, &r->base, r->config.model, err);
+    return status ? status : tnn_file_hash(r->config.model, &r->base_hash, err);
+}
+
+/* --- data --- */
+
+static tnn_status open_split(tnn_run *r, const char *split, tnn_dataset **out, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    tnn_dataset_options o = {
+        .max_length = c->max_seq_length,
+        .train_prompt = !c->mask_prompt,
+        .seed = (uint64_t)c->seed,
+        .system = given(c->system) ? c->system : NULL,
+    };
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/%s.jsonl", c->data, split);
+    if (n < 0 || (size_t)n >= sizeof path) return tnn__fail(err, TNN_E_ARG, "the path of the data is too long");
+    return tnn_dataset_open_jsonl(out, path, r->tokenizer, r->chat, &o, &r->session->alloc, err);
+}
+
+static tnn_status open_text(tnn_run *r, const char *path, tnn_dataset **out, tnn_error *err) {
+    tnn_dataset_options o = {.max_length = r->config.max_seq_length, .seed = (uint64_t)r->config.seed};
+    return tnn_dataset_open_text(out, path, r->tokenizer, &o, &r->session->alloc, err);
+}
+
+static tnn_status open_data(tnn_run *r, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    if (given(c->data) == given(c->text)) {
+        return tnn__fail(err, TNN_E_ARG, "give either a folder of train.jsonl (data) or a text file (text)");
+    }
+    if (given(c->text)) {
+        tnn_status status = open_text(r, c->text, &r->train, err);
+        return status || !given(c->valid_text) ? status : open_text(r, c->valid_text, &r->valid, err);
+    }
+    tnn_status status = open_split(r, "train", &r->train, err);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/valid.jsonl", c->data);
+    return status || access(path, F_OK) != 0 ? status : open_split(r, "valid", &r->valid, err);
+}
+
+/* --- weights --- */
+
+static tnn_status new_arch(tnn_run *r, const tnn_llama_hparams *hp, tnn_error *err) {
+    tnn_status status = tnn_llama_arch_new(&r->arch, r->session, hp, err);
+    if (!status) status = tnn_llama_arch_seed_blocks(r->arch, hp->n_layers, err);
+    return status ? status : tnn_store_new(&r->weights, r->session, err);
+}
+
+static tnn_llama_hparams body_from_config(const tnn_train_config *c) {
+    tnn_llama_hparams hp = {
+        .arch = "llama",
+        .n_ctx_train = c->context_length ? c->context_length : c->max_seq_length,
+        .d_model = c->d_model,
+        .n_layers = c->n_layers,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads ? c->n_kv_heads : c->n_heads,
+        .d_head = c->d_head ? c->d_head : c->d_model / c->n_heads,
+        .d_ff = c->d_ff,
+        .rms_eps = 1e-5f,
+        .rope = tnn_rope_config_default(),
+    };
+    hp.attn_scale = 1.0f / sqrtf((float)hp.d_head);
+    hp.rope.interleaved = true;
+    hp.rope.n_rot = (int32_t)hp.d_head;
+    hp.rope.freq_base = (float)c->rope_base;
+    return hp;
+}
+
+static tnn_status new_body(const tnn_run *r, tnn_llama_hparams *hp, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    if (given(c->like)) {
+        tnn_gguf *like;
+        tnn_status status = open_gguf(r, &like, c->like, err);
+        if (status) return status;
+        status = tnn_llama_hparams_from_gguf(hp, like, err);
+        tnn_gguf_close(like);
+        if (status) return status;
+    } else {
+        *hp = body_from_config(c);
+        if (!c->d_head && c->d_model % c->n_heads != 0) {
+            return tnn__fail(err, TNN_E_ARG, "d_model %" PRId64 " is no multiple of n_heads %" PRId64 "; give d_head",
+                             c->d_model, c->n_heads);
+        }
+        if (hp->n_heads % hp->n_kv_heads != 0) {
+            return tnn__fail(err, TNN_E_ARG, "n_heads %" PRId64 " is no multiple of n_kv_heads %" PRId64, hp->n_heads,
+                             hp->n_kv_heads);
+        }
+        if (hp->d_head % 2 != 0)
+            return tnn__fail(err, TNN_E_ARG, "heads of %" PRId64 " elements: RoPE needs an even number", hp->d_head);
+        hp->tied = !c->untied;
+    }
+    hp->n_vocab = tnn_tokenizer_n_vocab(r->tokenizer);
+    return TNN_OK;
+}
+
+/* The donor's embedding, and its output where the new body has one of the same width. */
+static tnn_status take_donor(tnn_run *r, bool output_too, tnn_error *err) {
+    static const char *const names[] = {"token_embd.weight", "output.weight"};
+    for (int i = 0; i < (output_too ? 2 : 1); i++) {
+        tnn_tensor *to = tnn_store_find(r->weights, names[i]);
+        const tnn_gguf_tensor *from = tnn_gguf_tensor_at(r->base, tnn_gguf_find_tensor(r->base, names[i]));
+        if (!to || !from) continue;
+        tnn_status status = tnn_tensor_copy_from_gguf(to, from, err);
+        if (status) return status;
+    }
+    return TNN_OK;
+}
+
+static tnn_status make_new_body(tnn_run *r, tnn_error *err) {
+    tnn_llama_hparams hp, donor = {0};
+    bool lens = r->config.recipe == TNN_RECIPE_LENS;
+    tnn_status status = new_body(r, &hp, err);
+    if (!status && r->base) status = tnn_llama_hparams_from_gguf(&donor, r->base, err);
+    if (status) return status;
+    if (r->base && !lens) hp.d_model = donor.d_model; /* embeddings fit as they are */
+    if (lens) hp.tied = false;
+    status = new_arch(r, &hp, err);
+    if (!status)
+        status =
+            tnn_llama_arch_alloc_globals_trainable_f32(r->arch, r->weights, lens ? donor.d_model : 0, !hp.tied, err);
+    if (!status) status = tnn_llama_arch_alloc_blocks_trainable_f32(r->arch, r->weights, err);
+    if (!status) status = tnn_llama_arch_random_init(r->arch, r->weights, (uint64_t)r->config.seed, err);
+    if (!status && r->base) status = take_donor(r, !lens, err);
+    return status;
+}
+
+static tnn_status load_base(tnn_run *r, bool trainable, tnn_error *err) {
+    tnn_llama_hparams hp;
+    tnn_status status = tnn_llama_hparams_from_gguf(&hp, r->base, err);
+    if (!status) status = new_arch(r, &hp, err);
+    if (status) return status;
+    if (trainable) return tnn_llama_arch_load_trainable_from_gguf(r->arch, r->weights, r->base, err);
+    status = tnn_llama_arch_load_globals_from_gguf_mmap(r->arch, r->weights, r->base, err);
+    return status ? status : tnn_llama_arch_load_blocks_from_gguf_mmap(r->arch, r->weights, r->base, err);
+}
+
+/* --- low-rank pairs --- */
+
+static bool is_listed(const char *list, const char *module) {
+    size_t n = strlen(module);
+    if (!given(list)) return true;
+    for (const char *p = list; *p;) {
+        size_t k = strcspn(p, ",");
+        if (k == n && memcmp(p, module, n) == 0) return true;
+        p += k + (p[k] == ',');
+    }
+    return false;
+}
+
+static const char *const modules[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+#define N_MODULES ((int)(sizeof modules / sizeof *modules))
+
+static tnn_status check_modules(const char *list, tnn_error *err) {
+    for (const char *p = list; *p;) {
+        size_t k = strcspn(p, ",");
+        bool known = false;
+        for (int i = 0; i < N_MODULES; i++) {
+            known = known || (strlen(modules[i]) == k && memcmp(modules[i], p, k) == 0);
+        }
+        if (!known) {
+            return tnn__fail(
+                err, TNN_E_ARG,
+                "lora_modules: %.*s is none of attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down",
+                (int)(k < 64 ? k : 64), p);
+        }
+        p += k + (p[k] == ',');
+    }
+    return TNN_OK;
+}
+
+static float pair_strength(const tnn_train_config *c) {
+    double rank = (double)c->lora_rank;
+    return (float)(c->rslora ? c->lora_alpha / sqrt(rank) : c->lora_alpha / rank);
+}
+
+/* A uniform in +-1/sqrt(in) (as PEFT), B zero: the model starts as it was. */
+static tnn_status add_pair(tnn_run *r, int64_t layer, const char *module, tnn_error *err) {
+    char name[TNN_GGUF_MAX_NAME + 1], half[TNN_GGUF_MAX_NAME + 16];
+    snprintf(name, sizeof name, "blk.%" PRId64 ".%s.weight", layer, module);
+    const int64_t *ne = tnn_tensor_ne(tnn_llama_arch_linear(r->arch, name));
+    int64_t rank = r->config.lora_rank;
+    snprintf(half, sizeof half, "%s.lora_a", name);
+    tnn_tensor *a = tnn_store_tensor(r->pairs, half, TNN_TYPE_F32, 2, (const int64_t[]){ne[0], rank}, err);
+    snprintf(half, sizeof half, "%s.lora_b", name);
+    tnn_tensor *b = a ? tnn_store_tensor(r->pairs, half, TNN_TYPE_F32, 2, (const int64_t[]){rank, ne[1]}, err) : NULL;
+    if (!b) return err->status;
+    tnn_tensor_set_trainable(a, true);
+    tnn_tensor_set_trainable(b, true);
+    const tnn_allocator *alloc = &r->session->alloc;
+    int64_t n = ne[0] * rank;
+    float *values = tnn__calloc_array(alloc, (size_t)n, sizeof *values), bound = 1.0f / sqrtf((float)ne[0]);
+    if (!values) return tnn__fail_nomem(err, half, (size_t)n * sizeof *values);
+    tnn__fill_uniform((uint64_t)r->config.seed, tnn__hash_str(tnn_tensor_name(a)), values, n, -bound, bound);
+    tnn_status status = tnn_tensor_write(a, 0, values, (size_t)n * sizeof *values, err);
+    tnn__free_array(alloc, values, (size_t)n, sizeof *values);
+    if (!status) status = tnn_llama_arch_attach_lora(r->arch, name, a, b, pair_strength(&r->config), err);
+    /* The base tensor's record lives as long as the run, and so does its name. */
+    r->pair_list[r->n_pairs++] = (tnn_adapter_pair){tnn_tensor_name(tnn_llama_arch_linear(r->arch, name)), a, b};
+    return status;
+}
+
+static int64_t max_pairs(const tnn_run *r) {
+    return tnn_llama_arch_n_layers(r->arch) * N_MODULES;
+}
+
+static tnn_status add_pairs(tnn_run *r, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    int64_t n_layers = tnn_llama_arch_n_layers(r->arch);
+    int64_t first = c->num_layers < 0 || c->num_layers > n_layers ? 0 : n_layers - c->num_layers;
+    tnn_status status = check_modules(c->lora_modules, err);
+    if (!status) status = tnn_store_new(&r->pairs, r->session, err);
+    if (status) return status;
+    r->pair_list = tnn__calloc_array(&r->session->alloc, (size_t)max_pairs(r), sizeof *r->pair_list);
+    if (!r->pair_list) return tnn__fail_nomem(err, "pairs", (size_t)max_pairs(r) * sizeof *r->pair_list);
+    for (int64_t i = first; i < n_layers; i++) {
+        for (int k = 0; k < N_MODULES && !status; k++) {
+            if (is_listed(c->lora_modules, modules[k])) status = add_pair(r, i, modules[k], err);
+        }
+    }
+    return status;
+}
+
+static tnn_status make_weights(tnn_run *r, tnn_error *err) {
+    tnn_status status;
+    switch ((tnn_recipe)r->config.recipe) {
+    case TNN_RECIPE_SCRATCH:
+    case TNN_RECIPE_LENS:
+        return make_new_body(r, err);
+    case TNN_RECIPE_WARM_START:
+        return r->config.new_body ? make_new_body(r, err) : load_base(r, true, err);
+    case TNN_RECIPE_FULL:
+        return load_base(r, true, err);
+    case TNN_RECIPE_LORA:
+        status = load_base(r, false, err);
+        return status ? status : add_pairs(r, err);
+    case TNN_RECIPE_COUNT:
+        break;
+    }
+    return tnn__fail(err, TNN_E_ARG, "there is no recipe %" PRId64, r->config.recipe);
+}
+
+/* --- trainer --- */
+
+static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    tnn_trainer_options o = {
+        .n_rows = c->batch_size * c->max_seq_length,
+        .optimizer = (tnn_optimizer)c->optimizer,
+        .beta1 = (float)c->beta1,
+        .beta2 = (float)c->beta2,
+        .eps = (float)c->eps,
+        .momentum = (float)c->momentum,
+        .weight_decay = (float)c->weight_decay,
+        .grad_clip = (float)c->grad_clip,
+        .recompute = c->grad_checkpoint,
+        .taps = given(c->tap) ? c->tap : NULL,
+    };
+    return tnn_trainer_new(&r->trainer, r->session, r->arch, tnn__trained_store(r), &o, err);
+}
+
+static tnn_status set_up(tnn_run *r, tnn_error *err) {
+    tnn_status status = open_base(r, err);
+    if (!status) status = open_vocabulary(r, err);
+    if (!status) status = open_data(r, err);
+    if (!status) status = make_weights(r, err);
+    if (!status) status = make_trainer(r, err);
+    return status;
+}
+
+tnn_status tnn_run_new(tnn_run **out, tnn_session *s, const tnn_train_config *config, tnn_error *err) {
+    tnn_error unread;
+    if (!err) err = &unread;
+    *out = NULL;
+    tnn_run *r = tnn__calloc(&s->alloc, sizeof *r, TNN__ALIGN);
+    if (!r) return tnn__fail_nomem(err, "a run", sizeof *r);
+    r->session = s;
+    r->config = *config;
+    tnn_status status = set_up(r, err);
+    if (status) {
+        tnn_run_free(r);
+        return status;
+    }
+    *out = r;
+    return TNN_OK;
+}
+
+void tnn_run_free(tnn_run *r) {
+    if (!r) return;
+    const tnn_allocator *a = &r->session->alloc;
+    tnn_trainer_free(r->trainer);
+    tnn_dataset_free(r->train);
+    tnn_dataset_free(r->valid);
+    if (r->pair_list) tnn__free_array(a, r->pair_list, (size_t)max_pairs(r), sizeof *r->pair_list);
+    tnn_llama_arch_free(r->arch);
+    tnn_store_free(r->pairs);
+    tnn_store_free(r->weights);
+    tnn_chat_template_free(r->chat);
+    tnn_tokenizer_free(r->tokenizer);
+    if (r->vocabulary != r->base) tnn_gguf_close(r->vocabulary);
+    tnn_gguf_close(r->base);
+    tnn__free(a, r->vocabulary_bytes, r->n_vocabulary_bytes, 1);
+    tnn__config_free_owner(r->config_owner);
+    tnn__free(a, r, sizeof *r, TNN__ALIGN);
+}
+
+tnn_train_plan tnn_run_plan(const tnn_run *r) {
+    tnn_train_plan plan = {
+        .train = tnn_dataset_get_stats(r->train),
+        .tokens_per_step = r->config.batch_size * r->config.max_seq_length * r->config.grad_accumulation_steps,
+        .weight_bytes = tnn_store_bytes(r->weights) + (r->pairs ? tnn_store_bytes(r->pairs) : 0),
+        .trainer_bytes = tnn_trainer_bytes(r->trainer),
+    };
+    if (r->valid) plan.valid = tnn_dataset_get_stats(r->valid);
+    for (int64_t i = 0; i < tnn_trainer_n_params(r->trainer); i++) {
+        plan.n_params += tnn_tensor_elements(tnn_trainer_value(r->trainer, i));
+    }
+    return plan;
+}
+
+const tnn_dataset *tnn_run_data(const tnn_run *r) {
+    return r->train;
+}
+
+const tnn_tokenizer *tnn_run_tokenizer(const tnn_run *r) {
+    return r->tokenizer;
+}
+
+/* --- result --- */
+
+tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    if (c->recipe == TNN_RECIPE_LORA) {
+        /* llama.cpp divides by the rank: rsLoRA is written as alpha sqrt(rank). */
+        float alpha = pair_strength(c) * (float)c->lora_rank;
+        return tnn_adapter_save(path, tnn_llama_arch_hparams(r->arch)->arch, alpha, r->pair_list, r->n_pairs,
+                                &r->session->alloc, err);
+    }
+    int32_t type = tnn_type_from_name(c->save_type);
+    if (type < 0) return tnn__fail(err, TNN_E_ARG, "save_type %s is no type", c->save_type);
+    bool same_shape = r->base && c->recipe != TNN_RECIPE_LENS && !c->new_body;
+    tnn_export_options o = {.like = same_shape ? r->base : NULL, .tokenizer = r->vocabulary, .type = (tnn_type)type};
+    return tnn_export_gguf(path, r->arch, r->weights, &o, err);
+}
