@@ -39,7 +39,6 @@ sys.exit(open("out", "rb").read() != open("bytes", "rb").read().decode("utf-8", 
 
 printf '"hehi"\n"a\\u0000b"\r\n""\n"hehi"' >lines
 expect 0 "$TNN" tokenize tiny.gguf --jsonl --no-bos <lines
-printf '[260, 108, 109]\n[101, 192, 102]\n[]\n[260, 108, 109]\n' >wanted
 [ "$(sed -n 1p out)" = '[260, 108, 109]' ] && [ "$(sed -n 3p out)" = '[]' ] && [ "$(wc -l <out)" -eq 4 ] ||
     fail "one array a line"
 cp out arrays
