@@ -32,7 +32,7 @@ tnn_tensor *tnn_rope_angles(tnn_graph *g, tnn_tensor *positions, tnn_tensor *fac
     if (!tnn__is_index(positions, positions->ne[0])) {
         return tnn__shape_error(g, "rope_angles", "positions must be I32 [T]", positions, NULL);
     }
-    if (factors && (!factors->type == TNN_TYPE_F32 || factors->n_dims != 1 || factors->ne[0] != config->n_rot / 2)) {
+    if (factors && (factors->type != TNN_TYPE_F32 || factors->n_dims != 1 || factors->ne[0] != config->n_rot / 2)) {
         return tnn__shape_error(g, "rope_angles", "factors must be F32 [n_rot/2]", factors, NULL);
     }
     tnn_tensor *y = tnn__graph_node(g, TNN__OP_ROPE_ANGLES, tnn__real_type(g), 2,
