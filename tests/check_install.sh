@@ -1,5 +1,5 @@
 #!/bin/sh
-# Uses an installed tinynn as a stranger would: a program built with CMake, and one with pkg-config.
+# Uses an installed tinynn as a stranger would: a program built with CMake, one with pkg-config, and the headers from C++.
 #
 #   tests/check_install.sh PREFIX WORK_FOLDER
 set -eu
@@ -36,6 +36,10 @@ export PKG_CONFIG_PATH="$(dirname "$pc")"
 library=$(pkg-config --variable=libdir tinynn)
 cc "$work/main.c" $(pkg-config --cflags --libs tinynn) -o "$work/by_pkg_config"
 [ "$(LD_LIBRARY_PATH=$library "$work/by_pkg_config")" = ok ]
+
+if command -v clang++ >/dev/null; then
+    clang++ -x c++ -std=c++11 -Wall -Werror -fsyntax-only -I"$prefix/include" "$work/main.c"
+fi
 
 "$prefix/bin/tnn" --version >/dev/null
 [ -e "$prefix/share/man/man1/tnn.1" ]
