@@ -18,7 +18,7 @@
 
 enum {
     BLOCK = TNN__ATTN_BLOCK,
-    TASK_ROWS = 32, /* rows of a task */
+    TASK_ROWS = 64, /* rows of a task */
     NR = 6,         /* rows (of any head of the group) of a tile */
     HEADS = 3,      /* heads that share a K or V row when there are few rows */
     FEW_ROWS = 4,   /* below this many rows nothing is transposed */
@@ -295,17 +295,19 @@ static void values(int n, const float *s, int64_t from, int64_t to, const float 
 static void ragged_values(int n, const float *s, const int64_t *from, const int64_t *to, const float *v,
                           int64_t v_stride, const float *rescale, float *out, int64_t d_v) {
     static const float ones[NR] = {1, 1, 1, 1, 1, 1};
-    int64_t first = 0, end = BLOCK;
+    int64_t earliest = BLOCK, first = 0, end = BLOCK;
     for (int r = 0; r < n; r++) {
+        if (from[r] < earliest) earliest = from[r];
         if (from[r] > first) first = from[r];
         if (to[r] < end) end = to[r];
     }
     if (end < first) end = first = BLOCK;
-    for (int r = 0; r < n; r++) {
+    bool together = earliest == first && first < end; /* as causal rows begin */
+    for (int r = 0; r < n && !together; r++) {
         int64_t stop = to[r] < first ? to[r] : first;
         values(1, s + r * BLOCK, from[r], stop, v, v_stride, rescale + r, out + r * d_v, d_v);
     }
-    if (first < end) values(n, s, first, end, v, v_stride, ones, out, d_v);
+    if (first < end) values(n, s, first, end, v, v_stride, together ? rescale : ones, out, d_v);
     for (int r = 0; r < n; r++)
         if (end < to[r]) values(1, s + r * BLOCK, end, to[r], v, v_stride, ones, out + r * d_v, d_v);
 }
