@@ -9,14 +9,10 @@
  * sums each.
  */
 #include "cpu/kernels.h"
-#include "cpu/x86/float_avx2.h"
+#include "cpu/x86/gemm_tile_avx2.h"
 #include "cpu/x86/init.h"
 
 enum {
-    MR = 16,             /* rows of a tile */
-    NR = 6,              /* columns of a tile */
-    KC = 256,            /* longest block of K: a panel is 16 KiB, half of L1 */
-    MC = 128,            /* rows packed at a time: 128 KiB, a quarter of L2 or less */
     DOT_COLS = 3,        /* columns of a dot product tile */
     DOT_ROWS = 4,        /* rows */
     DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
@@ -28,104 +24,6 @@ static int64_t block_length(int64_t n_in) {
     return n_blocks == 0 ? 8 : ((n_in + n_blocks - 1) / n_blocks + 7) / 8 * 8;
 }
 
-/* panel[k][0..MR) = the weights of rows [0, rows) at k, zero from `rows` on; kc elements from w on. */
-TNN__INLINE void pack_panel(tnn_type type, const char *w, size_t row_bytes, int64_t rows, int64_t kc, float *panel) {
-    for (int64_t i0 = 0; i0 < MR; i0 += 8) {
-        for (int64_t k = 0; k < kc; k += 8) {
-            __m256 v[8];
-            for (int64_t i = 0; i < 8; i++) {
-                const char *p = w + (size_t)(i0 + i) * row_bytes + (size_t)k * elem_bytes(type);
-                if (i0 + i >= rows)
-                    v[i] = _mm256_setzero_ps();
-                else
-                    v[i] = kc - k >= 8 ? load8(type, p) : load_tail(type, p, kc - k);
-            }
-            transpose8(v);
-            for (int64_t i = 0; i < 8 && k + i < kc; i++)
-                _mm256_store_ps(panel + (k + i) * MR + i0, v[i]);
-        }
-    }
-}
-
-/* y[0..rows) of a tile's column: sum (and bias) on the first block of K, added to what is there on the others. */
-TNN__INLINE void store8(__m256 sum, bool first, const float *bias, float *y, int64_t rows) {
-    if (rows >= 8) {
-        if (!first)
-            sum = _mm256_add_ps(_mm256_loadu_ps(y), sum);
-        else if (bias)
-            sum = _mm256_add_ps(sum, _mm256_loadu_ps(bias));
-        _mm256_storeu_ps(y, sum);
-        return;
-    }
-    __m256i mask = tail_mask(rows);
-    if (!first)
-        sum = _mm256_add_ps(_mm256_maskload_ps(y, mask), sum);
-    else if (bias)
-        sum = _mm256_add_ps(sum, _mm256_maskload_ps(bias, mask));
-    _mm256_maskstore_ps(y, mask, sum);
-}
-
-/* y[j][0..rows) for n columns over one block of K. */
-TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int64_t x_stride, bool first,
-                      const float *bias, float *y, int64_t y_stride, int64_t rows) {
-    __m256 acc[NR][2];
-    TNN__UNROLL
-    for (int j = 0; j < n; j++)
-        acc[j][0] = acc[j][1] = _mm256_setzero_ps();
-    for (int64_t k = 0; k < kc; k++) {
-        __m256 w0 = _mm256_load_ps(panel + k * MR), w1 = _mm256_load_ps(panel + k * MR + 8);
-        TNN__UNROLL
-        for (int j = 0; j < n; j++) {
-            __m256 xj = _mm256_broadcast_ss(x + j * x_stride + k);
-            acc[j][0] = _mm256_fmadd_ps(w0, xj, acc[j][0]);
-            acc[j][1] = _mm256_fmadd_ps(w1, xj, acc[j][1]);
-        }
-    }
-    TNN__UNROLL
-    for (int j = 0; j < n; j++) {
-        store8(acc[j][0], first, bias, y + j * y_stride, rows);
-        if (rows > 8) store8(acc[j][1], first, bias ? bias + 8 : NULL, y + j * y_stride + 8, rows - 8);
-    }
-}
-
-/* The packed rows [row, row + rows) by all columns. */
-static void packed_block(const tnn__gemm_args *a, int64_t row, int64_t rows, int64_t k0, int64_t kc,
-                         const float *panels) {
-    const float *bias = a->bias ? a->bias + row : NULL;
-    for (int64_t t = 0, n; t < a->n_cols; t += n) {
-        int64_t left = a->n_cols - t;
-        n = left >= 2 * NR || left <= NR ? (left < NR ? left : NR) : (left + 1) / 2;
-        const float *x = a->x + t * a->x_stride + k0;
-        for (int64_t i = 0; i < rows; i += MR) {
-            const float *panel = panels + i * kc;
-            const float *b = bias ? bias + i : NULL;
-            float *y = a->y + t * a->y_stride + row + i;
-#define TILE(n) tile(n, kc, panel, x, a->x_stride, k0 == 0, b, y, a->y_stride, rows - i)
-            switch (n) {
-            case 1:
-                TILE(1);
-                break;
-            case 2:
-                TILE(2);
-                break;
-            case 3:
-                TILE(3);
-                break;
-            case 4:
-                TILE(4);
-                break;
-            case 5:
-                TILE(5);
-                break;
-            default:
-                TILE(6);
-                break;
-            }
-#undef TILE
-        }
-    }
-}
-
 TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, float *panels) {
     int64_t step = block_length(a->n_in);
     for (int64_t row = row0; row < row1; row += MC) {
@@ -135,7 +33,8 @@ TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a, int64_t row
             const char *w = (const char *)a->w + (size_t)row * a->row_bytes + (size_t)k0 * elem_bytes(type);
             for (int64_t i = 0; i < rows; i += MR)
                 pack_panel(type, w + (size_t)i * a->row_bytes, a->row_bytes, rows - i, kc, panels + i * kc);
-            packed_block(a, row, rows, k0, kc, panels);
+            panels_by_columns(panels, rows, kc, a->x + k0, a->x_stride, a->n_cols, k0 == 0,
+                              a->bias ? a->bias + row : NULL, a->y + row, a->y_stride);
         }
     }
 }

@@ -5,6 +5,9 @@
 #include "cpu/kernels.h"
 
 void tnn__kernels_init_gemm_avx2(tnn__kernels *k);
+void tnn__kernels_init_gemm_back_avx2(tnn__kernels *k); /* after gemm_avx2 */
+void tnn__kernels_init_attention_back_avx2(tnn__kernels *k);
+void tnn__kernels_init_rows_back_avx2(tnn__kernels *k);
 void tnn__kernels_init_attention_avx2(tnn__kernels *k);
 void tnn__kernels_init_rows_avx2(tnn__kernels *k);
 void tnn__kernels_init_convert_avx2(tnn__kernels *k);
