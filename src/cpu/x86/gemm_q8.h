@@ -72,7 +72,7 @@ KERNEL void gemm_q8(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_
     }                                                                                                                  \
     static size_t scratch_##name(int64_t n_in, int64_t n_cols, int64_t rows) {                                         \
         (void)rows;                                                                                                    \
-        return n_cols <= FEW_COLUMNS ? 0 : panel_scratch_bytes(TNN_TYPE_##TYPE, n_in, n_cols);                         \
+        return n_cols <= FEW_COLUMNS ? 0 : panel_bytes(TNN_TYPE_##TYPE, n_in);                                         \
     }
 TNN__Q8_TYPES(X)
 #undef X

@@ -4,9 +4,7 @@
  * A panel holds TILE_ROWS rows over a slice of K, as TILE_VECTORS parts of LANES rows each; a part is a sequence of
  * groups of 32 along K, and a group, by the form that its type takes at this level:
  *
- *   FORM_CODES  codes u8 [8][LANES][4], scale F32 [LANES], min F32 [LANES]
- *   FORM_WORDS  codes s16 [8][2][LANES][2], of four along K the first and third, then the second and fourth;
- *               scale F32 [LANES]
+ *   FORM_CODES  codes [8][LANES][4], scale F32 [LANES], min F32 [LANES]; with VNNI signed codes are made unsigned
  *   FORM_HALVES codes u8 [8][LANES][4]; scales of the first and of the second 16, s16 [LANES][2], each twice, or with
  *               VNNI F32 [LANES], d included; d F32 [LANES]; correction s16 [LANES][2], correction_scale F32 [LANES]:
  *               see half_scales
@@ -16,36 +14,21 @@
 
 #include "cpu/x86/unpack_q8.h"
 
-typedef enum form { FORM_CODES, FORM_WORDS, FORM_HALVES } form;
+typedef enum form { FORM_CODES, FORM_HALVES } form;
 
 enum {
     VECTOR_BYTES = 4 * LANES,
     /* Elements of K in a panel: one slice of a panel fills about half of L1. */
     SLICE = TNN__WIDE ? 512 : 1024,
-    WORDS_SLICE = TNN__WIDE ? 256 : 512,
     MAX_TILE_COLUMNS = TNN__WIDE ? 6 : 3,
 };
 
-/* Signed bytes times signed bytes is what no level multiplies: with VNNI the codes are made unsigned, without, 16 bits.
- */
 KERNEL form type_form(tnn_type type) {
-    if (has_half_groups(type)) return FORM_HALVES;
-    return has_signed_codes(type) && !TNN__VNNI ? FORM_WORDS : FORM_CODES;
+    return has_half_groups(type) ? FORM_HALVES : FORM_CODES;
 }
 
 KERNEL size_t group_bytes(form f) {
-    switch (f) {
-    case FORM_CODES:
-        return (8 + 2) * VECTOR_BYTES;
-    case FORM_WORDS:
-        return (16 + 1) * VECTOR_BYTES;
-    default:
-        return (8 + 5) * VECTOR_BYTES;
-    }
-}
-
-KERNEL int64_t slice_elems(form f) {
-    return f == FORM_WORDS ? WORDS_SLICE : SLICE;
+    return (f == FORM_CODES ? 8 + 2 : 8 + 5) * VECTOR_BYTES;
 }
 
 /* Columns of a tile: as many as leave all sums of a tile in registers. */
@@ -98,10 +81,8 @@ KERNEL void pack_scales(tnn_type type, const uint8_t *chunk, size_t row_bytes, c
             v[1][r] = _mm256_castps_si256(min);
         }
     }
-    int codes = f == FORM_WORDS ? 16 : 8;
-    int n_vectors = (int)(stride / VECTOR_BYTES) - codes;
-    for (int i = 0; i < n_vectors; i++)
-        store_scales(group, stride, n, codes + i, v[i]);
+    for (int i = 0; i < (f == FORM_CODES ? 2 : 5); i++)
+        store_scales(group, stride, n, 8 + i, v[i]);
 }
 
 KERNEL void pack_codes(tnn_type type, const uint8_t *chunk, size_t row_bytes, const int64_t row[8], int g,
@@ -111,13 +92,8 @@ KERNEL void pack_codes(tnn_type type, const uint8_t *chunk, size_t row_bytes, co
         v[r] = group_codes(type, chunk + (size_t)row[r] * row_bytes, g);
     transpose8(v);
     for (int j = 0; j < 8; j++) {
-        if (type_form(type) == FORM_WORDS) {
-            store8(group + (2 * j) * VECTOR_BYTES, _mm256_srai_epi16(_mm256_slli_epi16(v[j], 8), 8));
-            store8(group + (2 * j + 1) * VECTOR_BYTES, _mm256_srai_epi16(v[j], 8));
-        } else {
-            if (has_signed_codes(type)) v[j] = _mm256_xor_si256(v[j], _mm256_set1_epi8((char)0x80));
-            store8(group + j * VECTOR_BYTES, v[j]);
-        }
+        if (has_signed_codes(type) && TNN__VNNI) v[j] = _mm256_xor_si256(v[j], _mm256_set1_epi8((char)0x80));
+        store8(group + j * VECTOR_BYTES, v[j]);
     }
 }
 
@@ -149,9 +125,7 @@ typedef struct tile {
     const uint8_t *panel;
     int64_t n_groups;
     const int8_t *q;
-    const int16_t *words; /* FORM_WORDS: the activations in its order, instead of q */
     int64_t q_stride;
-    int64_t words_stride;
     const float *d;
     const float *s;
     const int16_t *sum16;
@@ -161,6 +135,13 @@ typedef struct tile {
     int rows[TILE_VECTORS]; /* valid ones */
 } tile;
 
+KERNEL void load_codes(const uint8_t *const w[], int j, vi codes[]) {
+    UNROLL for (int m = 0; m < TILE_VECTORS; m++) {
+        codes[m] = vi_load(w[m] + j * VECTOR_BYTES);
+        PIN(codes[m]);
+    }
+}
+
 /*
  * Quads [from, to) of a group, codes times activations: w[m] is part m's group, q[c] column c's activations. With VNNI
  * sum starts from what the caller put there.
@@ -169,28 +150,45 @@ KERNEL void sum_quads(tnn_type type, int nc, const uint8_t *const w[], const int
                       vi sum[][MAX_TILE_COLUMNS]) {
 #if TNN__VNNI
     (void)type;
-    for (int j = from; j < to; j++)
-        for (int c = 0; c < nc; c++) {
+    UNROLL for (int j = from; j < to; j++) {
+        vi codes[TILE_VECTORS];
+        load_codes(w, j, codes);
+        UNROLL for (int c = 0; c < nc; c++) {
             vi x = vi_broadcast(q[c] + 4 * j);
-            for (int m = 0; m < TILE_VECTORS; m++)
-                sum[m][c] = vi_dot(sum[m][c], vi_load(w[m] + j * VECTOR_BYTES), x);
+            UNROLL for (int m = 0; m < TILE_VECTORS; m++) sum[m][c] = vi_dot(sum[m][c], codes[m], x);
         }
+    }
 #else
-    vi part[TILE_VECTORS][MAX_TILE_COLUMNS];
     int chain = code_chain(type);
-    for (int j = from; j < to; j++)
-        for (int c = 0; c < nc; c++) {
+    vi part[TILE_VECTORS][MAX_TILE_COLUMNS];
+    UNROLL for (int j = from; j < to; j++) {
+        vi codes[TILE_VECTORS];
+        load_codes(w, j, codes);
+        UNROLL for (int c = 0; c < nc; c++) {
             vi x = vi_broadcast(q[c] + 4 * j);
-            for (int m = 0; m < TILE_VECTORS; m++) {
-                vi p = vi_maddubs(vi_load(w[m] + j * VECTOR_BYTES), x);
-                part[m][c] = j % chain ? vi_add16(part[m][c], p) : p;
-                if (j % chain != chain - 1) continue;
-                /* The scales of a half group come in with the widening. */
-                vi factor = has_half_groups(type) ? vi_load(w[m] + (8 + j / 4) * VECTOR_BYTES) : vi_set16(1);
-                vi wide = vi_madd16(part[m][c], factor);
-                sum[m][c] = j < chain ? wide : vi_add32(sum[m][c], wide);
+            UNROLL for (int m = 0; m < TILE_VECTORS; m++) {
+                if (has_signed_codes(type)) {
+                    vi wide = vi_madd16(vi_maddbs(codes[m], x), vi_set16(1));
+                    sum[m][c] = j > from ? vi_add32(sum[m][c], wide) : wide;
+                    PIN(sum[m][c]);
+                } else {
+                    vi p = vi_maddubs(codes[m], x);
+                    part[m][c] = j % chain ? vi_add16(part[m][c], p) : p;
+                    PIN(part[m][c]);
+                }
             }
         }
+        if (has_signed_codes(type) || j % chain < chain - 1) continue;
+        vi ones = vi_ones16(part[TILE_VECTORS - 1][nc - 1]);
+        UNROLL for (int m = 0; m < TILE_VECTORS; m++) {
+            /* The scales of a half group come in with the widening. */
+            vi factor = has_half_groups(type) ? vi_load(w[m] + (8 + j / 4) * VECTOR_BYTES) : ones;
+            UNROLL for (int c = 0; c < nc; c++) {
+                vi wide = vi_madd16(part[m][c], factor);
+                sum[m][c] = j >= from + chain ? vi_add32(sum[m][c], wide) : wide;
+            }
+        }
+    }
 #endif
 }
 
@@ -199,6 +197,11 @@ KERNEL vi offset_sum(const tile *t, int c, int64_t g, int offset0, int offset1) 
     if (offset0 == 0 && offset1 == 0) return vi_set32(0);
     vi offsets = vi_set32((int)((uint32_t)(-offset0 & 0xffff) | (uint32_t)(-offset1) << 16));
     return vi_madd16(vi_broadcast(t->sum16 + 2 * (c * t->d_stride + g)), offsets);
+}
+
+/* With VNNI the offsets of codes are in the integer sums. */
+KERNEL bool has_panel_min(tnn_type type) {
+    return has_min(type) || (!TNN__VNNI && !has_signed_codes(type));
 }
 
 KERNEL void add_codes_group(tnn_type type, int nc, const uint8_t *const w[], const tile *t, int64_t g,
@@ -218,27 +221,7 @@ KERNEL void add_codes_group(tnn_type type, int nc, const uint8_t *const w[], con
         for (int m = 0; m < TILE_VECTORS; m++) {
             vf scale = vf_mul(vf_load(w[m] + 8 * VECTOR_BYTES), d);
             acc[m][c] = vf_fma(vi_to_vf(sum[m][c]), scale, acc[m][c]);
-            if (has_min(type) || (!TNN__VNNI && offset != 0))
-                acc[m][c] = vf_fma(vf_load(w[m] + 9 * VECTOR_BYTES), s, acc[m][c]);
-        }
-    }
-}
-
-KERNEL void add_words_group(int nc, const uint8_t *const w[], const tile *t, int64_t g, vf acc[][MAX_TILE_COLUMNS]) {
-    vi sum[TILE_VECTORS][MAX_TILE_COLUMNS];
-    for (int j = 0; j < 16; j++)
-        for (int c = 0; c < nc; c++) {
-            vi x = vi_broadcast(t->words + c * t->words_stride + 32 * g + 2 * j);
-            for (int m = 0; m < TILE_VECTORS; m++) {
-                vi p = vi_madd16(vi_load(w[m] + j * VECTOR_BYTES), x);
-                sum[m][c] = j ? vi_add32(sum[m][c], p) : p;
-            }
-        }
-    for (int c = 0; c < nc; c++) {
-        vf d = vf_set(t->d[c * t->d_stride + g]);
-        for (int m = 0; m < TILE_VECTORS; m++) {
-            vf scale = vf_mul(vf_load(w[m] + 16 * VECTOR_BYTES), d);
-            acc[m][c] = vf_fma(vi_to_vf(sum[m][c]), scale, acc[m][c]);
+            if (has_panel_min(type)) acc[m][c] = vf_fma(vf_load(w[m] + 9 * VECTOR_BYTES), s, acc[m][c]);
         }
     }
 }
@@ -294,13 +277,15 @@ KERNEL void add_tile(tnn_type type, int nc, const tile *t) {
     for (int m = 0; m < TILE_VECTORS; m++) {
         w[m] = t->panel + (size_t)m * (size_t)t->n_groups * stride;
         for (int c = 0; c < nc; c++)
+            _mm_prefetch((const char *)(t->y + (nc + c) * t->y_stride + m * LANES), _MM_HINT_T0);
+        for (int c = 0; c < nc; c++)
             acc[m][c] = vf_load_n(t->y + c * t->y_stride + m * LANES, t->rows[m]);
     }
     for (int64_t g = 0; g < t->n_groups; g++) {
+        for (int c = 0; c < nc; c++) /* the next tile's activations */
+            _mm_prefetch((const char *)(t->q + (nc + c) * t->q_stride + 32 * g), _MM_HINT_T0);
         if (f == FORM_CODES)
             add_codes_group(type, nc, w, t, g, acc);
-        else if (f == FORM_WORDS)
-            add_words_group(nc, w, t, g, acc);
         else
             add_halves_group(type, nc, w, t, g, acc);
         for (int m = 0; m < TILE_VECTORS; m++)
@@ -313,29 +298,9 @@ KERNEL void add_tile(tnn_type type, int nc, const tile *t) {
 
 /* --- slices ------------------------------------------------------------------------------------------------------- */
 
-/* Scratch: a panel, then for FORM_WORDS the activations of a slice. */
+/* Scratch: one panel. */
 KERNEL size_t panel_bytes(tnn_type type, int64_t n_in) {
-    form f = type_form(type);
-    return (size_t)(min_i64(slice_elems(f), n_in) / 32) * group_bytes(f) * TILE_VECTORS;
-}
-
-KERNEL size_t panel_scratch_bytes(tnn_type type, int64_t n_in, int64_t n_cols) {
-    form f = type_form(type);
-    size_t words = f == FORM_WORDS ? (size_t)(n_cols * min_i64(slice_elems(f), n_in)) * sizeof(int16_t) : 0;
-    return panel_bytes(type, n_in) + words;
-}
-
-/* Activations to 16 bits, in the order of FORM_WORDS. */
-static void widen_activations(const tnn__gemm_args *a, int64_t k, int64_t n, int16_t *words) {
-    for (int64_t t = 0; t < a->n_cols; t++)
-        for (int64_t i = 0; i < n; i += 32) {
-            __m256i v = load256(a->act.q + t * a->n_in + k + i);
-            __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8), odd = _mm256_srai_epi16(v, 8);
-            __m256i low = _mm256_unpacklo_epi32(even, odd), high = _mm256_unpackhi_epi32(even, odd);
-            __m256i *dst = (__m256i *)(words + t * n + i);
-            _mm256_store_si256(dst, _mm256_permute2x128_si256(low, high, 0x20));
-            _mm256_store_si256(dst + 1, _mm256_permute2x128_si256(low, high, 0x31));
-        }
+    return (size_t)(min_i64(SLICE, n_in) / 32) * group_bytes(type_form(type)) * TILE_VECTORS;
 }
 
 static void start_columns(const tnn__gemm_args *a, int64_t row0, int64_t row1) {
@@ -374,15 +339,10 @@ KERNEL void add_tile_columns(tnn_type type, int nc, const tile *t) {
 
 /* All columns with one panel, in tiles of as equal a width as can be. */
 KERNEL void multiply_panel(tnn_type type, const tnn__gemm_args *a, int64_t i, int64_t row1, int64_t k, int64_t n,
-                           const uint8_t *panel, const int16_t *words) {
+                           const uint8_t *panel) {
     int64_t d_stride = a->n_in / 32, width = tile_columns(type_form(type));
     int64_t n_tiles = (a->n_cols + width - 1) / width;
-    tile t = {.panel = panel,
-              .n_groups = n / 32,
-              .q_stride = a->n_in,
-              .words_stride = n,
-              .d_stride = d_stride,
-              .y_stride = a->y_stride};
+    tile t = {.panel = panel, .n_groups = n / 32, .q_stride = a->n_in, .d_stride = d_stride, .y_stride = a->y_stride};
     for (int m = 0; m < TILE_VECTORS; m++) {
         int64_t left = row1 - i - m * LANES;
         t.rows[m] = (int)(left < 0 ? 0 : min_i64(left, LANES));
@@ -390,7 +350,6 @@ KERNEL void multiply_panel(tnn_type type, const tnn__gemm_args *a, int64_t i, in
     for (int64_t j = 0, c = 0; j < n_tiles; j++) {
         int64_t next = a->n_cols * (j + 1) / n_tiles, at = c * d_stride + k / 32;
         t.q = a->act.q + c * a->n_in + k;
-        t.words = words + c * n;
         t.d = a->act.d + at;
         t.s = a->act.s + at;
         t.sum16 = a->act.sum16 + 2 * at;
@@ -401,16 +360,12 @@ KERNEL void multiply_panel(tnn_type type, const tnn__gemm_args *a, int64_t i, in
 }
 
 KERNEL void multiply_panels(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
-    form f = type_form(type);
-    uint8_t *panel = scratch;
-    int16_t *words = (int16_t *)(panel + panel_bytes(type, a->n_in));
     start_columns(a, row0, row1);
-    for (int64_t k = 0; k < a->n_in; k += slice_elems(f)) {
-        int64_t n = min_i64(slice_elems(f), a->n_in - k);
-        if (f == FORM_WORDS) widen_activations(a, k, n, words);
+    for (int64_t k = 0; k < a->n_in; k += SLICE) {
+        int64_t n = min_i64(SLICE, a->n_in - k);
         for (int64_t i = row0; i < row1; i += TILE_ROWS) {
-            pack_panel(type, a, i, row1, k, n, panel);
-            multiply_panel(type, a, i, row1, k, n, panel, words);
+            pack_panel(type, a, i, row1, k, n, scratch);
+            multiply_panel(type, a, i, row1, k, n, scratch);
         }
     }
 }

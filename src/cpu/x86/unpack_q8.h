@@ -109,6 +109,10 @@ KERNEL int code_chain(tnn_type type) {
         return 8; /* codes up to 15 */
     case TNN_TYPE_Q6_K:
         return 2; /* up to 63 */
+    case TNN_TYPE_Q8_0:
+    case TNN_TYPE_IQ4_NL:
+    case TNN_TYPE_IQ4_XS:
+        return 1; /* up to 128 */
     default:
         return 4; /* up to 31 */
     }

@@ -19,6 +19,23 @@ KERNEL uint32_t load_u32(const void *p) {
     return u;
 }
 
+/* Loops over registers must not remain loops. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/*
+ * Nothing at run time. GCC reorders sums of integers so that all products come first, which spills every one of them;
+ * what has passed through here stays where it was written.
+ */
+#ifdef TNN_EMULATE_AVX512
+#define PIN(v) (v)
+#else
+#define PIN(v) __asm__("" : "+v"(v))
+#endif
+
 #if TNN__WIDE
 
 enum { LANES = 16 };
@@ -47,6 +64,11 @@ KERNEL vi vi_add32(vi a, vi b) {
 /* Products of unsigned and signed bytes, added in pairs to 16 bits. */
 KERNEL vi vi_maddubs(vi u, vi s) {
     return _mm512_maddubs_epi16(u, s);
+}
+/* The same of signed bytes, exact for s within -127 .. 127. */
+KERNEL vi vi_maddbs(vi a, vi s) {
+    vi signs = _mm512_mask_sub_epi8(s, _mm512_movepi8_mask(a), _mm512_setzero_si512(), s);
+    return _mm512_maddubs_epi16(_mm512_abs_epi8(a), signs);
 }
 /* Products of 16-bit integers, added in pairs to 32 bits. */
 KERNEL vi vi_madd16(vi a, vi b) {
@@ -105,6 +127,9 @@ KERNEL vi vi_add32(vi a, vi b) {
 KERNEL vi vi_maddubs(vi u, vi s) {
     return _mm256_maddubs_epi16(u, s);
 }
+KERNEL vi vi_maddbs(vi a, vi s) {
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(s, a));
+}
 KERNEL vi vi_madd16(vi a, vi b) {
     return _mm256_madd_epi16(a, b);
 }
@@ -140,6 +165,18 @@ KERNEL void vf_store_n(float *p, vf a, int n) {
 }
 
 #endif
+
+/* 1 in 16 bits, made anew after v is there: AVX2 has no register to keep it in. */
+KERNEL vi vi_ones16(vi v) {
+#if TNN__WIDE
+    (void)v;
+    return vi_set16(1);
+#else
+    vi ones;
+    __asm__("vpcmpeqw %0, %0, %0\n\tvpsrlw $15, %0, %0" : "=x"(ones) : "x"(v));
+    return ones;
+#endif
+}
 
 /* acc plus the products of unsigned and signed bytes, added in fours. */
 #if TNN__VNNI && TNN__WIDE
