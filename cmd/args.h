@@ -58,6 +58,7 @@ typedef struct verb {
     size_t args_size;
     void (*init)(void *args); /* defaults, over zeroed memory; may be NULL */
     int (*run)(void *args);   /* exit status */
+    bool hears_interrupts;    /* ends in good order when ui_interrupted(); otherwise a signal ends the process */
 } verb;
 
 typedef enum arg_result { ARGS_OK, ARGS_HELP, ARGS_BAD } arg_result;

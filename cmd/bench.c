@@ -240,4 +240,5 @@ const verb verb_bench = {
     .args_size = sizeof(bench_args),
     .init = init,
     .run = run,
+    .hears_interrupts = true,
 };

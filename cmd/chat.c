@@ -185,4 +185,5 @@ const verb verb_chat = {
     .args_size = sizeof(chat_verb_args),
     .init = init,
     .run = run,
+    .hears_interrupts = true,
 };

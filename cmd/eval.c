@@ -144,4 +144,5 @@ const verb verb_eval = {
     .args_size = sizeof(eval_args),
     .init = init,
     .run = run,
+    .hears_interrupts = true,
 };

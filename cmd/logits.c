@@ -125,4 +125,5 @@ const verb verb_logits = {
     .args_size = sizeof(logits_args),
     .init = init,
     .run = run,
+    .hears_interrupts = true,
 };

@@ -60,7 +60,7 @@ static int run_verb(const verb *v, int argc, char **argv) {
     int code = UI_USAGE;
     switch (args_parse(v, args, argc, argv)) {
     case ARGS_OK:
-        ui_install_signals();
+        ui_install_signals(v->hears_interrupts);
         code = v->run(args);
         break;
     case ARGS_HELP:

@@ -204,4 +204,5 @@ const verb verb_quantize = {
     .groups = {{verb_options, 0}},
     .args_size = sizeof(quantize_args),
     .run = run,
+    .hears_interrupts = true,
 };

@@ -68,9 +68,11 @@ static int encode_message(const run_args *args, const tnn_model *m, tnn_ids *ids
 static int encode(const run_args *args, const tnn_model *m, tnn_ids *ids) {
     if (args->raw && (args->chat.template_name || args->chat.system))
         return ui_error(UI_USAGE, "--raw excludes --chat-template and --system");
-    int code = is_message(args, m)
-                   ? encode_message(args, m, ids)
-                   : input_prompt(&args->prompt, tnn_model_tokenizer(m), tnn_model_hparams(m)->n_vocab, ids);
+    bool message = is_message(args, m);
+    if (message && (args->prompt.no_bos || args->prompt.no_special))
+        return ui_error(UI_USAGE, "--no-bos and --no-special are for a plain text: add --raw");
+    int code = message ? encode_message(args, m, ids)
+                       : input_prompt(&args->prompt, tnn_model_tokenizer(m), tnn_model_hparams(m)->n_vocab, ids);
     if (code == UI_OK && ids->n == 0) return ui_error(UI_USAGE, "the prompt is empty");
     return code;
 }
@@ -159,4 +161,5 @@ const verb verb_run = {
     .args_size = sizeof(run_args),
     .init = init,
     .run = run,
+    .hears_interrupts = true,
 };

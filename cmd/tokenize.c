@@ -152,7 +152,7 @@ static int each_line(const tokenize_args *args, const tnn_tokenizer *tokenizer) 
     size_t capacity = 0;
     ssize_t n;
     int code = UI_OK;
-    while (code == UI_OK && !ui_interrupted() && (n = getline(&line, &capacity, stdin)) > 0) {
+    while (code == UI_OK && (n = getline(&line, &capacity, stdin)) > 0) {
         l.number++;
         code = do_line(&l, line, (size_t)n);
     }

@@ -139,14 +139,16 @@ static void on_bus_error(int sig) {
     _exit(UI_USAGE);
 }
 
-void ui_install_signals(void) {
+void ui_install_signals(bool interrupts_too) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     /* Without SA_RESTART, so that a read which waits for a person ends. */
     action.sa_handler = on_interrupt;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    if (interrupts_too) {
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
     action.sa_handler = on_bus_error;
     sigaction(SIGBUS, &action, NULL);
 }

@@ -51,10 +51,10 @@ const char *ui_bytes(char out[UI_NUMBER], uint64_t bytes);  /* "98.4 MB" */
 const char *ui_count(char out[UI_NUMBER], uint64_t number); /* "134.5 M" */
 
 /*
- * SIGINT and SIGTERM: the first asks for an end (ui_interrupted), the second exits at once. SIGBUS, which is what
- * reading a mapped file raises when it has been cut short: one line and UI_USAGE.
+ * With interrupts, SIGINT and SIGTERM: the first asks for an end (ui_interrupted), the second exits at once. SIGBUS,
+ * which is what reading a mapped file raises when it has been cut short, always: one line and UI_USAGE.
  */
-void ui_install_signals(void);
+void ui_install_signals(bool interrupts);
 bool ui_interrupted(void);
 /* Forgets an interrupt that has been answered (the end of one turn of a chat). */
 void ui_clear_interrupt(void);

@@ -19,6 +19,7 @@ expect_json 'd["prompt_ids"].count(1) == 3 and d["prompt_ids"].count(2) == 2'
 expect 0 "$TNN" run tiny.gguf -p '<|im_end|>' -n 1 --json
 expect_json 'd["prompt_ids"].count(2) == 1' # what a message says is no control token
 expect_error 2 '--raw excludes' -- "$TNN" run tiny.gguf -p x --raw --system y
+expect_error 2 'add --raw' -- "$TNN" run tiny.gguf -p x --no-bos
 expect_error 2 'chat-template' -- "$TNN" run base.gguf -p x --chat-template no-such-template
 
 # The prompt from files and standard input; text to stdout, the rest to stderr.
