@@ -84,3 +84,14 @@ expect_error 2 'not.gguf' -- "$TNN" show not.gguf
 expect_error 2 'empty.gguf' -- "$TNN" run empty.gguf -p x
 head -c 1000 "$model" >cut.gguf
 expect_error 2 'cut.gguf' -- "$TNN" run cut.gguf --prompt-ids 1
+
+# A result that cannot be written is a failure.
+if [ -w /dev/full ]; then
+    for command in 'help run' 'version --json' "show $model --json"; do
+        got=0
+        # shellcheck disable=SC2086
+        "$TNN" $command >/dev/full 2>err || got=$?
+        [ $got -eq 1 ] || fail "exit status $got where the disk is full: $command"
+        [ "$(wc -l <err)" -eq 1 ] || fail "an error is one line: $command"
+    done
+fi
