@@ -1,6 +1,6 @@
 /*
- * The sampling chain. Candidates are the tokens in order of their logits, the likeliest first and equal ones by id;
- * each filter keeps the front of that order (typical, which ranks by another measure, restores it).
+ * The sampling chain. Each step narrows an array of candidates down; order among them is made only where a step needs
+ * it, the likeliest first and equal ones by id.
  */
 #include <tinynn/sampler.h>
 
@@ -18,7 +18,7 @@
 typedef struct candidate {
     float logit;   /* after penalties */
     float rank;    /* what typical sorts by */
-    double weight; /* e^(logit - largest logit), over the temperature in the end */
+    double weight; /* e^((logit - largest logit) / temperature), at temperature 1 until the draw */
     int32_t id;
 } candidate;
 
@@ -153,8 +153,7 @@ static void sift_down(candidate *c, size_t i, size_t n, order first) {
     c[i] = moving;
 }
 
-/* Puts the first k of n in order at the front; the rest follows in any order. A heap of the best k, its worst on top.
- */
+/* Puts the first k of n in order at the front, the rest behind in any: a heap of the best k, its worst on top. */
 static void take_first(candidate *c, size_t n, size_t k, order first) {
     for (size_t i = k / 2; i-- > 0;)
         sift_down(c, i, k, first);
@@ -173,10 +172,11 @@ static void take_first(candidate *c, size_t n, size_t k, order first) {
     }
 }
 
-/* Fills candidates with every token that is not ruled out, penalties applied. */
-static tnn_status collect(tnn_sampler *s, const float *logits, size_t *n, tnn_error *err) {
+/* Fills candidates with the n tokens that are not ruled out, penalties applied, in the order of their ids. */
+static tnn_status collect(tnn_sampler *s, const float *logits, size_t *n, float *largest, tnn_error *err) {
     const tnn_sampler_params *p = &s->params;
     *n = 0;
+    *largest = -INFINITY;
     for (int32_t id = 0; id < s->n_vocab; id++) {
         float logit = logits[id];
         if (isnan(logit) || logit == INFINITY) {
@@ -190,35 +190,43 @@ static tnn_status collect(tnn_sampler *s, const float *logits, size_t *n, tnn_er
             logit -= (float)count * p->frequency_penalty + p->presence_penalty;
             logit = fmaxf(-FLT_MAX, fminf(FLT_MAX, logit)); /* extreme penalties stay numbers */
         }
+        *largest = fmaxf(*largest, logit);
         s->candidates[(*n)++] = (candidate){.logit = logit, .id = id};
     }
     if (*n == 0) return tnn__fail(err, TNN_E_RANGE, "every logit is -inf: no token is left to choose");
     return TNN_OK;
 }
 
-/* Sets the weights of n candidates, the likeliest first, at a temperature; returns their sum. */
-static double weigh(candidate *c, size_t n, double temperature) {
+/* Sets the weights of n candidates at a temperature; returns their sum. */
+static double weigh(candidate *c, size_t n, float largest, double temperature) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
-        c[i].weight = exp(((double)c[i].logit - (double)c[0].logit) / temperature);
+        c[i].weight = exp(((double)c[i].logit - (double)largest) / temperature);
         sum += c[i].weight;
     }
     return sum;
 }
 
-/* How many of the front hold at least the share p of the weight; at least one. */
-static size_t count_share(const candidate *c, size_t n, double sum, float p) {
-    double held = 0;
-    for (size_t i = 0; i < n; i++) {
-        held += c[i].weight;
-        if (held >= (double)p * sum) return i + 1;
+/*
+ * Brings to the front, in order, as many of n as hold the share p of the weight, at least one; returns their number.
+ * Sorts no more than it needs: a few tokens usually hold nearly everything.
+ */
+static size_t take_share(candidate *c, size_t n, double sum, float p, order first) {
+    for (size_t k = 64;; k *= 8) {
+        if (k > n) k = n;
+        take_first(c, n, k, first);
+        double held = 0;
+        for (size_t i = 0; i < k; i++) {
+            held += c[i].weight;
+            if (held >= (double)p * sum) return i + 1;
+        }
+        if (k == n) return n;
     }
-    return n;
 }
 
 /* Locally typical sampling (Meister et al. 2022): those whose surprise is nearest to the expected one. */
-static size_t keep_typical(candidate *c, size_t n, float p) {
-    double sum = weigh(c, n, 1.0), entropy = 0;
+static size_t take_typical(candidate *c, size_t n, double sum, float p) {
+    double entropy = 0;
     for (size_t i = 0; i < n; i++) {
         double share = c[i].weight / sum;
         if (share > 0) entropy -= share * log(share);
@@ -227,16 +235,18 @@ static size_t keep_typical(candidate *c, size_t n, float p) {
         double share = c[i].weight / sum;
         c[i].rank = share > 0 ? (float)fabs(-log(share) - entropy) : INFINITY;
     }
-    take_first(c, n, n, more_typical);
-    size_t kept = count_share(c, n, sum, p);
-    take_first(c, kept, kept, likelier);
-    return kept;
+    return take_share(c, n, sum, p, more_typical);
 }
 
-static size_t keep_min_p(const candidate *c, size_t n, float min_p) {
-    size_t kept = 1;
-    while (kept < n && c[kept].weight >= (double)min_p) /* the likeliest has weight 1 */
-        kept++;
+/* Keeps those with at least the share min_p of the largest weight, in their order. */
+static size_t keep_min_p(candidate *c, size_t n, float min_p) {
+    double largest = 0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, c[i].weight);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (c[i].weight >= (double)min_p * largest) c[kept++] = c[i];
+    }
     return kept;
 }
 
@@ -256,20 +266,30 @@ tnn_status tnn_sampler_sample(tnn_sampler *s, const float *logits, uint64_t posi
     const tnn_sampler_params *p = &s->params;
     candidate *c = s->candidates;
     size_t n;
-    tnn_status status = collect(s, logits, &n, err);
+    float largest;
+    tnn_status status = collect(s, logits, &n, &largest, err);
     if (status) return status;
 
-    bool greedy = p->temperature == 0.0f;
-    size_t k = greedy ? 1 : p->top_k > 0 && (size_t)p->top_k < n ? (size_t)p->top_k : n;
-    take_first(c, n, k, likelier);
-    n = k;
-    if (p->typical_p < 1.0f) n = keep_typical(c, n, p->typical_p);
-    if (p->top_p < 1.0f) n = count_share(c, n, weigh(c, n, 1.0), p->top_p);
-    if (p->min_p > 0.0f) {
-        weigh(c, n, 1.0);
-        n = keep_min_p(c, n, p->min_p);
+    if (p->temperature == 0.0f) {
+        take_first(c, n, 1, likelier);
+        *id = c[0].id;
+        return TNN_OK;
     }
-    double sum = weigh(c, n, greedy ? 1.0 : (double)p->temperature);
+    if (p->top_k > 0 && (size_t)p->top_k < n) {
+        take_first(c, n, (size_t)p->top_k, likelier);
+        n = (size_t)p->top_k;
+    }
+    double sum = weigh(c, n, largest, 1.0);
+    if (p->typical_p < 1.0f) {
+        n = take_typical(c, n, sum, p->typical_p);
+        sum = weigh(c, n, largest, 1.0);
+    }
+    if (p->top_p < 1.0f) n = take_share(c, n, sum, p->top_p, likelier);
+    if (p->min_p > 0.0f) n = keep_min_p(c, n, p->min_p);
+    largest = c[0].logit;
+    for (size_t i = 1; i < n; i++)
+        largest = fmaxf(largest, c[i].logit);
+    sum = weigh(c, n, largest, (double)p->temperature);
     *id = c[draw(c, n, sum, p->seed, position)].id;
     return TNN_OK;
 }
