@@ -36,7 +36,8 @@ static void make_printable(char *text) {
     }
 }
 
-tnn_status tnn__vfail(tnn_error *err, tnn_status status, const char *fmt, va_list args) {
+/* Names in parentheses: for the analyzer they are macros too. */
+tnn_status(tnn__vfail)(tnn_error *err, tnn_status status, const char *fmt, va_list args) {
     if (!err) return status;
     /* An argument may be err->text itself, where a caller puts context in front of an error. */
     char text[TNN_ERROR_TEXT_MAX];
@@ -49,7 +50,7 @@ tnn_status tnn__vfail(tnn_error *err, tnn_status status, const char *fmt, va_lis
     return status;
 }
 
-tnn_status tnn__fail(tnn_error *err, tnn_status status, const char *fmt, ...) {
+tnn_status(tnn__fail)(tnn_error *err, tnn_status status, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     tnn__vfail(err, status, fmt, args);
@@ -57,7 +58,7 @@ tnn_status tnn__fail(tnn_error *err, tnn_status status, const char *fmt, ...) {
     return status;
 }
 
-tnn_status tnn__fail_nomem(tnn_error *err, const char *what, size_t bytes) {
+tnn_status(tnn__fail_nomem)(tnn_error *err, const char *what, size_t bytes) {
     return tnn__fail(err, TNN_E_NOMEM, "out of memory: %s needs %zu bytes; free memory or use a smaller setting", what,
                      bytes);
 }

@@ -146,8 +146,10 @@ tnn_tensor *tnn__graph_clone(tnn_graph *g, const tnn_tensor *node, tnn_tensor *c
     if (t.view_of) t.view_of = src[0]->view_of ? src[0]->view_of : src[0];
     tnn_tensor *copy = append(g, &t);
     if (copy && copy->op == TNN__OP_PART) {
-        for (int i = 0; i < TNN__MAX_PARTS; i++) {
-            if (node->src[0]->parts[i] == node) copy->src[0]->parts[i] = copy;
+        const tnn_tensor *whole = node->src[0];
+        tnn_tensor *copied_whole = copy->src[0];
+        for (int i = 0; whole && copied_whole && i < TNN__MAX_PARTS; i++) {
+            if (whole->parts[i] == node) copied_whole->parts[i] = copy;
         }
     }
     return copy;

@@ -81,7 +81,7 @@ static tnn_status put_tensor(saver *s, const tnn_tensor *t) {
 }
 
 static tnn_status put_param(saver *s, const tnn_trainer *t, int64_t i) {
-    tnn_tensor *forms[N_FORMS];
+    tnn_tensor *forms[N_FORMS] = {0};
     int n_forms = forms_of(t, i, forms);
     const char *name = tnn_tensor_name(forms[0]);
     uint64_t header[2] = {strlen(name), (uint64_t)n_forms};
@@ -97,7 +97,7 @@ static tnn_status put_param(saver *s, const tnn_trainer *t, int64_t i) {
 static uint64_t file_bytes(const tnn_trainer *t) {
     uint64_t bytes = sizeof magic + sizeof(stored_state) + sizeof(uint64_t);
     for (int64_t i = 0; i < tnn_trainer_n_params(t); i++) {
-        tnn_tensor *forms[N_FORMS];
+        tnn_tensor *forms[N_FORMS] = {0};
         int n = forms_of(t, i, forms);
         bytes += 2 * sizeof(uint64_t) + strlen(tnn_tensor_name(forms[0])) + TNN_MAX_DIMS * sizeof(int64_t);
         bytes += (uint64_t)n * tnn_tensor_bytes(forms[0]);
@@ -182,7 +182,7 @@ static tnn_status open_verified(loader *l, const tnn_allocator *a) {
 
 /* Checks, or with `apply` copies, one tensor and its moments. */
 static tnn_status read_param(loader *l, const tnn_trainer *t, int64_t i, bool apply) {
-    tnn_tensor *forms[N_FORMS];
+    tnn_tensor *forms[N_FORMS] = {0};
     int n_forms = forms_of(t, i, forms);
     const char *want = tnn_tensor_name(forms[0]);
     uint64_t header[2];

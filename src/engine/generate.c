@@ -86,7 +86,7 @@ static step_end hand_out(generation *gen, int32_t id, tnn_gguf_str text, bool fi
     }
     size_t ready = gen->held.n - (final ? 0 : possible_stop(gen));
     bool go_on = emit(gen, id, gen->held.data ? gen->held.data : "", ready);
-    if (ready > 0) memmove(gen->held.data, gen->held.data + ready, gen->held.n - ready);
+    if (gen->held.data) memmove(gen->held.data, gen->held.data + ready, gen->held.n - ready);
     gen->held.n -= ready;
     if (go_on) return GO_ON;
     gen->result->finish = TNN_FINISH_CANCELLED;

@@ -131,7 +131,7 @@ static bool read_string(parser *p, uint64_t max, size_t *at, size_t *size) {
 
 /* The name of the entry that is being read, which messages show from here on. */
 static bool read_name(parser *p, uint64_t max) {
-    size_t at, size;
+    size_t at = 0, size = 0;
     if (!read_string(p, max, &at, &size)) return false;
     if (size > 0 && memchr(p->g->header + at, 0, size)) return fail_at(p, TNN_E_FORMAT, at, "a name with a NUL byte");
     p->name_at = at;

@@ -226,7 +226,7 @@ void tnn__lower_attention_back(tnn__lowering *l, const tnn_tensor *node) {
     tnn__obj shares = tnn__lower_temp(l, share * (size_t)node->ne[1]);
     tnn__obj dq = tnn__lower_obj(l, node), dk = tnn__lower_obj(l, node->parts[0]),
              dv = tnn__lower_obj(l, node->parts[1]);
-    tnn__obj src[TNN__MAX_SRC];
+    tnn__obj src[TNN__MAX_SRC] = {0};
     for (int i = 0; i < node->n_src; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }

@@ -164,7 +164,7 @@ void tnn__lower_rms_norm_back(tnn__lowering *l, const tnn_tensor *node) {
 
 /* Sums into a gradient: obj[0] is read and written; the sources after it are read. */
 static void lower_sum(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int64_t n_tasks) {
-    tnn__obj src[TNN__MAX_SRC];
+    tnn__obj src[TNN__MAX_SRC] = {0};
     for (int i = 0; i < node->n_src; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }

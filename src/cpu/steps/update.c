@@ -6,7 +6,7 @@
 #define CHUNK 65536
 
 static tnn__step *lower_chunks(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n_written) {
-    tnn__obj src[TNN__MAX_SRC];
+    tnn__obj src[TNN__MAX_SRC] = {0};
     for (int i = 0; i < node->n_src; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
