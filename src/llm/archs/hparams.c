@@ -32,6 +32,7 @@ static const family families[] = {
 typedef struct reader {
     const tnn_gguf *g;
     const char *arch;
+    int64_t n_layers; /* 0 until read: nothing is per layer before */
     tnn_error *err;
     tnn_status status;
 } reader;
@@ -54,11 +55,17 @@ static bool read_int(reader *r, const char *name, int64_t lo, int64_t hi, int64_
     int64_t i = tnn_gguf_find_key(r->g, full_key(r, name, key)), value = 0, other;
     if (i < 0) return false;
     bool is_array = tnn_gguf_kv_type(r->g, i) == TNN_GGUF_ARRAY;
+    uint64_t count = tnn_gguf_array_count(r->g, i);
+    if (is_array && count != (uint64_t)r->n_layers) {
+        r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s has %" PRIu64 " values for %" PRId64 " layers", key,
+                              count, r->n_layers);
+        return false;
+    }
     if (!tnn_gguf_array_i64(r->g, i, 0, &value)) {
         r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s is not an integer", key);
         return false;
     }
-    for (uint64_t e = 1; is_array && e < tnn_gguf_array_count(r->g, i); e++) {
+    for (uint64_t e = 1; e < count; e++) {
         if (!tnn_gguf_array_i64(r->g, i, e, &other) || other != value) {
             r->status = tnn__fail(r->err, TNN_E_UNSUPPORTED,
                                   "metadata %s differs from layer to layer, which tinynn does not run", key);
@@ -217,10 +224,10 @@ static void read_rope(reader *r, const family *f, tnn_llama_hparams *hp) {
     hp->rope = tnn_rope_config_default();
     hp->rope.interleaved = f->interleaved_rope;
     int64_t n_rot = hp->d_head;
-    read_int(r, "rope.dimension_count", 2, hp->d_head, &n_rot);
+    bool explicit_n_rot = read_int(r, "rope.dimension_count", 2, hp->d_head, &n_rot);
     if (!r->status && n_rot % 2 != 0) {
-        r->status =
-            tnn__fail(r->err, TNN_E_FORMAT, "metadata %s.rope.dimension_count = %" PRId64 " is odd", r->arch, n_rot);
+        r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s.%s = %" PRId64 " is odd: RoPE turns pairs", r->arch,
+                              explicit_n_rot ? "rope.dimension_count" : "attention.key_length", n_rot);
     }
     hp->rope.n_rot = (int32_t)n_rot;
     read_float(r, "rope.freq_base", 1.001, 1e12, &hp->rope.freq_base);
@@ -245,6 +252,7 @@ tnn_status tnn_llama_hparams_from_gguf(tnn_llama_hparams *out, const tnn_gguf *g
     need_int(&r, "context_length", 1, INT32_MAX, &hp.n_ctx_train);
     need_int(&r, "embedding_length", 1, 1 << 20, &hp.d_model);
     need_int(&r, "block_count", 1, 4096, &hp.n_layers);
+    r.n_layers = hp.n_layers;
     need_int(&r, "feed_forward_length", 1, 1 << 24, &hp.d_ff);
     read_attention(&r, f, &hp);
     if (!r.status && !read_float(&r, "attention.layer_norm_rms_epsilon", 0.0, 1.0, &hp.rms_eps) && !r.status) {
