@@ -76,7 +76,7 @@ static int word_distance(const char *a, size_t n_a, const char *b, size_t n_b) {
         int diagonal = row[0];
         row[0] = (int)i;
         for (size_t j = 1; j <= n_b; j++) {
-            int x = a[i - 1] == '_' ? '-' : a[i - 1], y = b[j - 1];
+            int x = (unsigned char)(a[i - 1] == '_' ? '-' : a[i - 1]), y = (unsigned char)b[j - 1];
             if (x >= 'A' && x <= 'Z') x += 'a' - 'A';
             if (y >= 'A' && y <= 'Z') y += 'a' - 'A';
             int best = diagonal + (x != y);

@@ -24,7 +24,7 @@ json_t *json_text(const char *data, size_t size) {
     json_t *whole = json_stringn(size ? data : "", size);
     if (whole) return whole;
     static const char replacement[] = "\xef\xbf\xbd";
-    char *text = size < SIZE_MAX / 3 ? malloc(size * 3) : NULL;
+    char *text = size < SIZE_MAX / 3 ? malloc(size * 3 + 1) : NULL;
     if (!text) return NULL;
     size_t n = 0;
     for (size_t i = 0; i < size;) {
