@@ -80,8 +80,8 @@ static int write_rows(const logits_args *args, engine *e, const tnn_ids *ids, si
     if (args->json)
         return json_print(json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "out", args->out, "n_vocab",
                                     (json_int_t)s->n_vocab, "rows", (json_int_t)s->n_rows, "bytes",
-                                    (json_int_t)s->n_rows * s->n_vocab * 4, "ids", json_ids(ids->data, ids->n),
-                                    "taps", taps_json(&s->taps)));
+                                    (json_int_t)s->n_rows * s->n_vocab * 4, "ids", json_ids(ids->data, ids->n), "taps",
+                                    taps_json(&s->taps)));
     taps_print(&s->taps);
     return UI_OK;
 }
