@@ -71,7 +71,10 @@ TNN_API tnn_layer_spec tnn_llama_arch_layer_spec(const tnn_llama_arch *a, int64_
  */
 TNN_API tnn_status tnn_llama_arch_load_globals_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
                                                               tnn_error *err);
-/* The same for the tensors of every block of the stack. */
+/*
+ * The same for the tensors of every block of the stack. E_UNSUPPORTED for a tensor of a block that no part of the
+ * forward reads (blocks beyond the stack included): left out, it would change the results.
+ */
 TNN_API tnn_status tnn_llama_arch_load_blocks_from_gguf_mmap(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
                                                              tnn_error *err);
 

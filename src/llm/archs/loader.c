@@ -112,6 +112,17 @@ static tnn_tensor *bind_norm(binder *b, int64_t layer, const char *part, bool re
     return bind_vector(b, tnn__block_name(&name, layer, part, "weight"), required, n);
 }
 
+static void refuse_fused(binder *b, int64_t layer) {
+    tnn__name_buffer name;
+    tnn__block_name(&name, layer, "attn_qkv", "weight");
+    if (tnn_gguf_find_tensor(b->g, name.text) < 0) return;
+    b->status =
+        tnn__fail(b->err, TNN_E_UNSUPPORTED,
+                  "tensor %s holds Q, K and V in one; tinynn takes attn_q, attn_k and attn_v: convert the model "
+                  "without fusing them",
+                  name.text);
+}
+
 static void bind_block(binder *b, const tnn_llama_hparams *hp, int64_t layer, tnn__transformer_block *to) {
     to->attn_norm = bind_norm(b, layer, "attn_norm", true, hp->d_model);
     to->q_norm = hp->qk_norm ? bind_norm(b, layer, "attn_q_norm", true, hp->d_head) : NULL;
@@ -122,14 +133,26 @@ static void bind_block(binder *b, const tnn_llama_hparams *hp, int64_t layer, tn
     }
 }
 
+/* A forward that left out a part of a block would be wrong without a word. */
+static void refuse_unread_parts(binder *b, const char *arch) {
+    for (int64_t i = 0; i < tnn_gguf_n_tensors(b->g) && !b->status; i++) {
+        const char *name = tnn_gguf_tensor_at(b->g, i)->name.data;
+        if (strncmp(name, "blk.", 4) != 0 || tnn_store_find(b->store, name)) continue;
+        b->status =
+            tnn__fail(b->err, TNN_E_UNSUPPORTED, "tensor %s has no place in a %s model as tinynn runs it", name, arch);
+    }
+}
+
 static tnn_status load_blocks(tnn_llama_arch *a, binder *b) {
     for (int64_t i = 0; i < a->n_layers && !b->status; i++) {
         if (a->specs[i].mixer != TNN_MIXER_ATTENTION) {
             return tnn__fail(b->err, TNN_E_UNSUPPORTED, "layer %" PRId64 ": kind %s cannot be loaded", i,
                              tnn__mixer_name(a->specs[i].mixer));
         }
+        refuse_fused(b, i);
         bind_block(b, &a->hparams, i, &a->blocks[i]);
     }
+    refuse_unread_parts(b, a->hparams.arch);
     if (!b->status) a->bound = true;
     return b->status;
 }
