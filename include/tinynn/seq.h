@@ -76,8 +76,11 @@ typedef enum tnn_finish { TNN_FINISH_STOP, TNN_FINISH_LENGTH, TNN_FINISH_CONTEXT
 
 TNN_API const char *tnn_finish_name(tnn_finish f); /* "stop", "length", "context", "cancelled" */
 
-/* id and the text that became complete with it (whole UTF-8 characters, perhaps none). Return false to stop
- * (cancelled). */
+/*
+ * id and the text that became complete with it (whole UTF-8 characters, perhaps none). Text that was held back (the
+ * beginning of a stop string, an unfinished character as U+FFFD) comes at the end with id -1. Return false to stop
+ * (cancelled).
+ */
 typedef bool tnn_token_fn(void *ctx, int32_t id, const char *text, size_t n);
 
 typedef struct tnn_generate_options {

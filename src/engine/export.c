@@ -2,6 +2,7 @@
 #include <tinynn/export.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,15 +35,21 @@ static void set_f32(const exporter *e, const char *name, float value) {
 }
 
 static void set_rope(const exporter *e) {
-    const tnn_rope_config *c = &e->arch->hparams.rope;
-    char buf[128];
+    const tnn_rope_config *c = &e->arch->hparams.rope, usual = tnn_rope_config_default();
+    bool yarn = c->ext_factor != 0.0f;
     set_u32(e, "rope.dimension_count", c->n_rot);
     set_f32(e, "rope.freq_base", c->freq_base);
-    if (c->freq_scale == 1.0f && c->ext_factor == 0.0f) return;
-    const char *type = c->ext_factor != 0.0f ? "yarn" : "linear";
+    if (c->attn_factor != usual.attn_factor) set_f32(e, "rope.scaling.attn_factor", c->attn_factor);
+    if (!yarn && c->freq_scale == 1.0f) return;
+    const char *type = yarn ? "yarn" : "linear";
+    char buf[128];
     tnn_gguf_set_str(e->w, key(e, "rope.scaling.type", buf), type, strlen(type));
     set_f32(e, "rope.scaling.factor", 1.0f / c->freq_scale);
     if (c->n_ctx_orig > 0) set_u32(e, "rope.scaling.original_context_length", c->n_ctx_orig);
+    if (!yarn) return;
+    set_f32(e, "rope.scaling.yarn_ext_factor", c->ext_factor);
+    set_f32(e, "rope.scaling.yarn_beta_fast", c->beta_fast);
+    set_f32(e, "rope.scaling.yarn_beta_slow", c->beta_slow);
 }
 
 static void set_hparams(const exporter *e) {
@@ -61,6 +68,7 @@ static void set_hparams(const exporter *e) {
         set_u32(e, "attention.value_length", hp->d_head);
     }
     set_f32(e, "attention.layer_norm_rms_epsilon", hp->rms_eps);
+    if (hp->attn_scale != 1.0f / sqrtf((float)hp->d_head)) set_f32(e, "attention.scale", hp->attn_scale);
     set_rope(e);
     if (e->options->tokenizer) {
         tnn_gguf_str donor = {"", 0};
@@ -104,33 +112,49 @@ static void set_metadata(const exporter *e) {
 
 /* --- tensors --- */
 
-/* The lens is not a tensor of an ordinary model: the embedding it is folded into is. */
-static bool is_written(const tnn_tensor *t) {
-    return strcmp(tnn_tensor_name(t), "lens.proj.weight") != 0;
+/* A tensor of the file: one of the store, under its name or another. */
+typedef struct item {
+    const tnn_tensor *t;
+    const char *name;
+    bool folded; /* behind the lens: rows of d_model */
+} item;
+
+/*
+ * Item i of the store's tensors and one more; false if it is not written. The lens is no tensor of an ordinary model:
+ * the embedding it is folded into is, and a head that shared the embedding keeps what it had as output.weight.
+ */
+static bool item_at(const exporter *e, int64_t i, item *out) {
+    const tnn_llama_arch *a = e->arch;
+    if (i == tnn_store_count(e->store)) {
+        *out = (item){.t = a->token_embed, .name = "output.weight"};
+        return a->w_proj && !a->output;
+    }
+    const tnn_tensor *t = tnn_store_at(e->store, i);
+    *out = (item){.t = t, .name = tnn_tensor_name(t), .folded = a->w_proj && t == a->token_embed};
+    return t != a->w_proj;
 }
 
-static bool is_lens_embedding(const exporter *e, const tnn_tensor *t) {
-    return e->arch->w_proj && t == e->arch->token_embed;
+static int64_t row_length(const exporter *e, const item *it) {
+    return it->folded ? e->arch->hparams.d_model : tnn_tensor_ne(it->t)[0];
 }
 
-static int64_t row_length(const exporter *e, const tnn_tensor *t) {
-    return is_lens_embedding(e, t) ? e->arch->hparams.d_model : tnn_tensor_ne(t)[0];
+static tnn_type type_of(const exporter *e, const item *it) {
+    return tnn_tensor_ne(it->t)[1] > 1 ? e->options->type : TNN_TYPE_F32;
 }
 
-static tnn_type type_of(const exporter *e, const tnn_tensor *t) {
-    return tnn_tensor_ne(t)[1] > 1 ? e->options->type : TNN_TYPE_F32;
-}
-
-static tnn_status declare(const exporter *e, const tnn_tensor *t) {
-    const char *name = tnn_tensor_name(t);
-    tnn_type type = type_of(e, t);
-    int64_t ne[2] = {row_length(e, t), tnn_tensor_ne(t)[1]};
+static tnn_status declare(const exporter *e, const item *it) {
+    tnn_type type = type_of(e, it), stored = tnn_tensor_type(it->t);
+    if (stored != TNN_TYPE_F32) {
+        return tnn__fail(e->err, TNN_E_UNSUPPORTED, "tensor %s is %s; only F32 weights are exported", it->name,
+                         tnn_type_get_info((int32_t)stored)->name);
+    }
+    int64_t ne[2] = {row_length(e, it), tnn_tensor_ne(it->t)[1]};
     if (tnn_row_bytes((int32_t)type, ne[0]) == 0) {
         return tnn__fail(e->err, TNN_E_ARG,
-                         "tensor %s: rows of %" PRId64 " are no whole %s blocks; choose another type", name, ne[0],
+                         "tensor %s: rows of %" PRId64 " are no whole %s blocks; choose another type", it->name, ne[0],
                          tnn_type_get_info((int32_t)type)->name);
     }
-    return tnn_gguf_add_tensor(e->w, name, type, ne[1] > 1 ? 2 : 1, ne);
+    return tnn_gguf_add_tensor(e->w, it->name, type, ne[1] > 1 ? 2 : 1, ne);
 }
 
 /* y [E] = W_proj x [donor]; in double: done once, for good. */
@@ -158,36 +182,35 @@ static void free_buffers(const exporter *e, row_buffers *b) {
     tnn__free(e->alloc, b->packed, b->packed_bytes, TNN__ALIGN);
 }
 
-static tnn_status take_buffers(const exporter *e, const tnn_tensor *t, row_buffers *b) {
-    *b = (row_buffers){.n_in = tnn_tensor_ne(t)[0], .n_out = row_length(e, t)};
-    b->packed_bytes = tnn_row_bytes((int32_t)type_of(e, t), b->n_out);
+static tnn_status take_buffers(const exporter *e, const item *it, row_buffers *b) {
+    *b = (row_buffers){.n_in = tnn_tensor_ne(it->t)[0], .n_out = row_length(e, it)};
+    b->packed_bytes = tnn_row_bytes((int32_t)type_of(e, it), b->n_out);
     b->in = tnn__calloc_array(e->alloc, (size_t)b->n_in, sizeof *b->in);
     b->out = tnn__calloc_array(e->alloc, (size_t)b->n_out, sizeof *b->out);
     b->packed = tnn__alloc(e->alloc, b->packed_bytes, TNN__ALIGN);
-    bool lens = is_lens_embedding(e, t);
-    b->n_proj = lens ? (size_t)tnn_tensor_elements(e->arch->w_proj) : 0;
-    if (lens) b->proj = tnn__calloc_array(e->alloc, b->n_proj, sizeof *b->proj);
-    if (!b->in || !b->out || !b->packed || (lens && !b->proj)) {
-        return tnn__fail_nomem(e->err, tnn_tensor_name(t), b->packed_bytes);
+    b->n_proj = it->folded ? (size_t)tnn_tensor_elements(e->arch->w_proj) : 0;
+    if (it->folded) b->proj = tnn__calloc_array(e->alloc, b->n_proj, sizeof *b->proj);
+    if (!b->in || !b->out || !b->packed || (it->folded && !b->proj)) {
+        return tnn__fail_nomem(e->err, it->name, b->packed_bytes);
     }
-    return lens ? tnn_tensor_read(e->arch->w_proj, 0, b->proj, b->n_proj * sizeof *b->proj, e->err) : TNN_OK;
+    return it->folded ? tnn_tensor_read(e->arch->w_proj, 0, b->proj, b->n_proj * sizeof *b->proj, e->err) : TNN_OK;
 }
 
-static tnn_status write_tensor(const exporter *e, const tnn_tensor *t) {
+static tnn_status write_tensor(const exporter *e, const item *it) {
     row_buffers b;
-    tnn_status status = take_buffers(e, t, &b);
+    tnn_status status = take_buffers(e, it, &b);
     size_t in_bytes = (size_t)b.n_in * sizeof(float);
-    for (int64_t r = 0; r < tnn_tensor_elements(t) / b.n_in && !status; r++) {
+    for (int64_t r = 0; r < tnn_tensor_elements(it->t) / b.n_in && !status; r++) {
         const float *row = b.in;
-        status = tnn_tensor_read(t, (size_t)r * in_bytes, b.in, in_bytes, e->err);
+        status = tnn_tensor_read(it->t, (size_t)r * in_bytes, b.in, in_bytes, e->err);
         if (b.proj) {
             fold_row(b.proj, b.in, b.n_in, b.out, b.n_out);
             row = b.out;
         }
-        if (!status) status = tnn_quantize_row(type_of(e, t), row, b.packed, b.n_out, NULL);
+        if (!status) status = tnn_quantize_row(type_of(e, it), row, b.packed, b.n_out, NULL);
         if (status) {
-            tnn__fail(e->err, status, "tensor %s, row %" PRId64 ": cannot be stored as %s", tnn_tensor_name(t), r,
-                      tnn_type_get_info((int32_t)type_of(e, t))->name);
+            tnn__fail(e->err, status, "tensor %s, row %" PRId64 ": cannot be stored as %s", it->name, r,
+                      tnn_type_get_info((int32_t)type_of(e, it))->name);
         } else {
             status = tnn_gguf_write_data(e->w, b.packed, b.packed_bytes);
         }
@@ -199,14 +222,14 @@ static tnn_status write_tensor(const exporter *e, const tnn_tensor *t) {
 static tnn_status write_all(const exporter *e, const char *path) {
     tnn_status status = TNN_OK;
     set_metadata(e);
-    for (int64_t i = 0; i < tnn_store_count(e->store) && !status; i++) {
-        const tnn_tensor *t = tnn_store_at(e->store, i);
-        if (is_written(t)) status = declare(e, t);
+    int64_t n_items = tnn_store_count(e->store) + 1;
+    item it;
+    for (int64_t i = 0; i < n_items && !status; i++) {
+        if (item_at(e, i, &it)) status = declare(e, &it);
     }
     if (!status) status = tnn_gguf_writer_begin(e->w, path);
-    for (int64_t i = 0; i < tnn_store_count(e->store) && !status; i++) {
-        const tnn_tensor *t = tnn_store_at(e->store, i);
-        if (is_written(t)) status = write_tensor(e, t);
+    for (int64_t i = 0; i < n_items && !status; i++) {
+        if (item_at(e, i, &it)) status = write_tensor(e, &it);
     }
     return status;
 }

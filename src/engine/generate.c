@@ -38,6 +38,7 @@ typedef struct generation {
     tnn_sampler *sampler;
     tnn_detokenizer *detokenizer; /* NULL without a tokenizer */
     tnn_text held;                /* text that may be the beginning of a stop string */
+    bool closed;                  /* a stop string or the caller ended the text: nothing more is handed out */
     tnn_generate_result *result;
     tnn_error *err;
 } generation;
@@ -79,9 +80,8 @@ static step_end hand_out(generation *gen, int32_t id, tnn_gguf_str text, bool fi
     if (tnn_text_append(&gen->held, text.data, text.size, gen->err)) return FAILED;
     size_t stop = find_stop(gen);
     if (stop != SIZE_MAX) {
-        gen->result->finish = TNN_FINISH_STOP;
-        if (!emit(gen, id, gen->held.data, stop)) gen->result->finish = TNN_FINISH_CANCELLED;
-        gen->held.n = 0;
+        gen->closed = true;
+        gen->result->finish = emit(gen, id, gen->held.data, stop) ? TNN_FINISH_STOP : TNN_FINISH_CANCELLED;
         return ENDED;
     }
     size_t ready = gen->held.n - (final ? 0 : possible_stop(gen));
@@ -89,6 +89,7 @@ static step_end hand_out(generation *gen, int32_t id, tnn_gguf_str text, bool fi
     if (gen->held.data) memmove(gen->held.data, gen->held.data + ready, gen->held.n - ready);
     gen->held.n -= ready;
     if (go_on) return GO_ON;
+    gen->closed = true;
     gen->result->finish = TNN_FINISH_CANCELLED;
     return ENDED;
 }
@@ -128,6 +129,15 @@ static step_end generate_one(generation *gen) {
     return ends ? ENDED : GO_ON;
 }
 
+/* What was held back: the beginning of a stop string that did not come, a character that stayed unfinished. */
+static tnn_status finish_text(generation *gen) {
+    tnn_gguf_str rest = {"", 0};
+    if (gen->closed) return TNN_OK;
+    if (gen->detokenizer && tnn_detokenizer_flush(gen->detokenizer, &rest, gen->err)) return gen->err->status;
+    if (rest.size == 0 && gen->held.n == 0) return TNN_OK;
+    return hand_out(gen, -1, rest, true) == FAILED ? gen->err->status : TNN_OK;
+}
+
 static tnn_status generate_all(generation *gen, const int32_t *prompt, int64_t n_prompt) {
     tnn_generate_result *r = gen->result;
     double start = now();
@@ -144,15 +154,7 @@ static tnn_status generate_all(generation *gen, const int32_t *prompt, int64_t n
         end = generate_one(gen);
     } while (end == GO_ON);
     r->decode_seconds = now() - prompted;
-    if (end == FAILED) return gen->err->status;
-
-    tnn_gguf_str rest = {"", 0};
-    if (r->finish != TNN_FINISH_CANCELLED) {
-        if (gen->detokenizer) status = tnn_detokenizer_flush(gen->detokenizer, &rest, gen->err);
-        if (!status && (rest.size > 0 || gen->held.n > 0) && hand_out(gen, -1, rest, true) == FAILED)
-            status = gen->err->status;
-    }
-    return status;
+    return end == FAILED ? gen->err->status : finish_text(gen);
 }
 
 tnn_status tnn_seq_generate(tnn_seq *q, const int32_t *prompt, int64_t n_prompt, const tnn_generate_options *options,

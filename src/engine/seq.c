@@ -222,8 +222,9 @@ const float *tnn_seq_logits(const tnn_seq *q) {
 
 static tnn_status check_ids(const tnn_seq *q, const int32_t *ids, int64_t n, tnn_error *err) {
     int64_t n_vocab = tnn_model_hparams(q->model)->n_vocab;
-    if (n < 0 || n > q->options.n_ctx - q->length) {
-        return tnn__fail(err, n < 0 ? TNN_E_ARG : TNN_E_FULL,
+    if (n < 0) return tnn__fail(err, TNN_E_ARG, "%" PRId64 " tokens to append: give 0 or more", n);
+    if (n > q->options.n_ctx - q->length) {
+        return tnn__fail(err, TNN_E_FULL,
                          "%" PRId64 " tokens do not fit: the context holds %" PRId64 " and %" PRId64
                          " are taken; give a larger one",
                          n, q->options.n_ctx, q->length);

@@ -99,15 +99,14 @@ tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a) {
 
 static tnn_tensor *layer_forward(const tnn_llama_arch *a, const tnn__block_ctx *ctx, tnn_graph *g, int64_t layer,
                                  tnn_tensor *x, tnn_tensor *keep_rows) {
-    switch (a->specs[layer].mixer) {
-    case TNN_MIXER_ATTENTION:
+    tnn_layer_spec spec = a->specs[layer];
+    if (spec.mixer == TNN_MIXER_ATTENTION && spec.ffn == TNN_FFN_SWIGLU) {
         return tnn__transformer_block_forward(&a->blocks[layer], ctx, g, layer, x, keep_rows);
-    case TNN_MIXER_GDN:
-        break;
     }
     char text[128];
-    snprintf(text, sizeof text, "layer %" PRId64 ": kind %s (%d) cannot be run", layer,
-             tnn__mixer_name(a->specs[layer].mixer), (int)a->specs[layer].mixer);
+    snprintf(text, sizeof text, "layer %" PRId64 ": kind %s (%d) with feed-forward %s (%d) cannot be run", layer,
+             tnn__mixer_name(spec.mixer), (int)spec.mixer, spec.ffn == TNN_FFN_SWIGLU ? "swiglu" : "unknown",
+             (int)spec.ffn);
     tnn_graph_fail(g, TNN_E_UNSUPPORTED, text);
     return NULL;
 }
@@ -117,6 +116,10 @@ tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a,
     tnn_llama_arch_forward_out out = {0};
     if (!a->bound || !a->token_embed) {
         tnn_graph_fail(g, TNN_E_STATE, "the architecture has no weights yet");
+        return out;
+    }
+    if (args->logits == TNN_LOGITS_ROWS && !args->logit_rows) {
+        tnn_graph_fail(g, TNN_E_ARG, "logits of rows are wanted, and logit_rows does not say of which");
         return out;
     }
     const tnn_llama_hparams *hp = &a->hparams;
