@@ -1,4 +1,4 @@
-/* The i8mm part of the table. Pointers only: nothing here needs the level it is compiled for. */
+/* The 8-bit matrix instructions bring nothing of their own yet: the level runs the dot product kernels. */
 #include "cpu/kernels.h"
 
 void tnn__kernels_init_i8mm(tnn__kernels *k) {

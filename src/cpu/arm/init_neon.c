@@ -1,6 +1,9 @@
-/* The NEON part of the table. Pointers only: nothing here needs the level it is compiled for. */
-#include "cpu/kernels.h"
+/* The NEON part of the table; attention is the portable one, which the compiler vectorises for this architecture. */
+#include "cpu/arm/init.h"
+#include "cpu/kernels_q8.h"
 
 void tnn__kernels_init_neon(tnn__kernels *k) {
-    (void)k;
+    tnn__kernels_init_q8_neon(k);
+    tnn__kernels_init_gemm_neon(k);
+    tnn__kernels_init_rows_neon(k);
 }

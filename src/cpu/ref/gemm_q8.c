@@ -161,6 +161,14 @@ static void unpack_iq4_xs(const void *block, int8_t *q, float *scale, float *off
     }
 }
 
+/* A row's blocks one after the other. */
+static inline void unpack_row(unpack_fn *unpack, int block_elems, size_t block_bytes, const void *row, int64_t n,
+                              int8_t *q, float *scale, float *offset) {
+    const char *block = row;
+    for (int64_t k = 0; k < n; k += block_elems, block += block_bytes)
+        unpack(block, q + k, scale + k / GROUP, offset + k / GROUP);
+}
+
 static float dot(const int8_t *q, const float *scale, const float *offset, const tnn__act_q8 *act, int64_t t,
                  int64_t n) {
     const int8_t *a = act->q + t * n;
@@ -189,8 +197,7 @@ static inline void gemm(unpack_fn *unpack, int block_elems, size_t block_bytes, 
     int8_t *q = (int8_t *)(offset + a->n_in / GROUP);
     for (int64_t i = row0; i < row1; i++) {
         const char *row = (const char *)a->w + (size_t)i * a->row_bytes;
-        for (int64_t k = 0; k < a->n_in; k += block_elems, row += block_bytes)
-            unpack(row, q + k, scale + k / GROUP, offset + k / GROUP);
+        unpack_row(unpack, block_elems, block_bytes, row, a->n_in, q, scale, offset);
         for (int64_t t = 0; t < a->n_cols; t++) {
             float y = dot(q, scale, offset, &a->act, t, a->n_in);
             a->y[t * a->y_stride + i] = a->bias ? y + a->bias[i] : y;
@@ -220,6 +227,19 @@ static inline void gemm(unpack_fn *unpack, int block_elems, size_t block_bytes, 
     }
 TYPES(X)
 #undef X
+
+void tnn__unpack_q8_row(tnn_type type, const void *row, int64_t n, int8_t *q, float *scale, float *offset) {
+    switch (type) {
+#define X(TYPE, name, elems)                                                                                           \
+    case TNN_TYPE_##TYPE:                                                                                              \
+        unpack_row(unpack_##name, elems, sizeof(tnn__block_##name), row, n, q, scale, offset);                         \
+        break;
+        TYPES(X)
+#undef X
+    default:
+        break;
+    }
+}
 
 void tnn__kernels_init_q8_portable(tnn__kernels *k) {
     k->quantize_act = tnn__quantize_act_portable;

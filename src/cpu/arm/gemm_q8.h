@@ -1,0 +1,241 @@
+/*
+ * Matrix products of quantised weights with int8 activations on AArch64, written once for two levels: the includer
+ * defines TNN__ARM_LEVEL as 0 (NEON) or 1 (dot product instructions).
+ *
+ * Four rows at a time are unpacked to bytes, scales and offsets, and multiplied with four columns at a time, so that
+ * each byte loaded serves four products. Integer sums over a group are exact; groups are added in F32 in ascending
+ * order, in four interleaved sums that are added up last, whatever the tile.
+ */
+#ifndef TNN_CPU_ARM_GEMM_Q8_H
+#define TNN_CPU_ARM_GEMM_Q8_H
+
+#include <arm_neon.h>
+#include <stdbool.h>
+
+#include "base/half.h"
+#include "cpu/kernels_q8.h"
+#include "quant/blocks.h"
+
+#define KERNEL static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
+
+enum { ROWS = 4, COLS = 4, GROUP = 32 };
+
+/* --- rows as bytes --- */
+
+typedef struct unpacked {
+    int8_t *q[ROWS];
+    float *scale[ROWS];  /* per 16 */
+    float *offset[ROWS]; /* per 16 */
+} unpacked;
+
+static size_t scratch_bytes(int64_t n_in, int64_t n_cols, int64_t rows) {
+    (void)n_cols, (void)rows;
+    return ROWS * (size_t)(n_in + n_in / 16 * 2 * (int64_t)sizeof(float));
+}
+
+static unpacked carve(void *scratch, int64_t n_in) {
+    unpacked u;
+    float *floats = scratch;
+    int8_t *bytes = (int8_t *)(floats + ROWS * (n_in / 16) * 2);
+    for (int r = 0; r < ROWS; r++) {
+        u.scale[r] = floats + r * (n_in / 16) * 2;
+        u.offset[r] = u.scale[r] + n_in / 16;
+        u.q[r] = bytes + r * n_in;
+    }
+    return u;
+}
+
+/* Nibbles of 16 bytes: the low ones, then the high ones. */
+KERNEL void store_nibbles(const uint8_t *qs, int8_t *q) {
+    uint8x16_t v = vld1q_u8(qs);
+    vst1q_u8((uint8_t *)q, vandq_u8(v, vdupq_n_u8(15)));
+    vst1q_u8((uint8_t *)q + 16, vshrq_n_u8(v, 4));
+}
+
+KERNEL void set_group(float *scale, float *offset, int64_t g, float s, float o) {
+    scale[2 * g] = scale[2 * g + 1] = s;
+    offset[2 * g] = offset[2 * g + 1] = o;
+}
+
+static void unpack_q8_0(const uint8_t *row, int64_t n, int8_t *q, float *scale, float *offset) {
+    for (int64_t g = 0; g < n / 32; g++) {
+        const tnn__block_q8_0 *b = (const void *)(row + (size_t)g * sizeof *b);
+        vst1q_s8(q + 32 * g, vld1q_s8(b->qs));
+        vst1q_s8(q + 32 * g + 16, vld1q_s8(b->qs + 16));
+        set_group(scale, offset, g, tnn__f16_to_f32(b->d), 0.0f);
+    }
+}
+
+static void unpack_q4_0(const uint8_t *row, int64_t n, int8_t *q, float *scale, float *offset) {
+    for (int64_t g = 0; g < n / 32; g++) {
+        const tnn__block_q4_0 *b = (const void *)(row + (size_t)g * sizeof *b);
+        float d = tnn__f16_to_f32(b->d);
+        store_nibbles(b->qs, q + 32 * g);
+        set_group(scale, offset, g, d, -8.0f * d);
+    }
+}
+
+static void unpack_q4_1(const uint8_t *row, int64_t n, int8_t *q, float *scale, float *offset) {
+    for (int64_t g = 0; g < n / 32; g++) {
+        const tnn__block_q4_1 *b = (const void *)(row + (size_t)g * sizeof *b);
+        store_nibbles(b->qs, q + 32 * g);
+        set_group(scale, offset, g, tnn__f16_to_f32(b->d), tnn__f16_to_f32(b->m));
+    }
+}
+
+static void unpack_q4_k(const uint8_t *row, int64_t n, int8_t *q, float *scale, float *offset) {
+    for (int64_t s = 0; s < n / 256; s++) {
+        const tnn__block_q4_k *b = (const void *)(row + (size_t)s * sizeof *b);
+        float d = tnn__f16_to_f32(b->d), dmin = tnn__f16_to_f32(b->dmin);
+        uint8_t scales[8], mins[8];
+        tnn__k4_scales(b->scales, scales, mins);
+        for (int64_t i = 0; i < 4; i++) {
+            int8_t *to = q + 256 * s + 64 * i;
+            for (int64_t half = 0; half < 32; half += 16) {
+                uint8x16_t v = vld1q_u8(b->qs + 32 * i + half);
+                vst1q_u8((uint8_t *)to + half, vandq_u8(v, vdupq_n_u8(15)));
+                vst1q_u8((uint8_t *)to + 32 + half, vshrq_n_u8(v, 4));
+            }
+        }
+        for (int64_t g = 0; g < 8; g++)
+            set_group(scale, offset, 8 * s + g, d * (float)scales[g], -dmin * (float)mins[g]);
+    }
+}
+
+static void unpack(tnn_type type, const uint8_t *row, int64_t n, int8_t *q, float *scale, float *offset) {
+    switch (type) {
+    case TNN_TYPE_Q8_0:
+        unpack_q8_0(row, n, q, scale, offset);
+        break;
+    case TNN_TYPE_Q4_0:
+        unpack_q4_0(row, n, q, scale, offset);
+        break;
+    case TNN_TYPE_Q4_1:
+        unpack_q4_1(row, n, q, scale, offset);
+        break;
+    case TNN_TYPE_Q4_K:
+        unpack_q4_k(row, n, q, scale, offset);
+        break;
+    default:
+        tnn__unpack_q8_row(type, row, n, q, scale, offset);
+    }
+}
+
+/* --- products --- */
+
+/* Four partial sums of 16 products. */
+KERNEL int32x4_t dot16(int32x4_t sum, int8x16_t a, int8x16_t b) {
+#if TNN__ARM_LEVEL >= 1
+    return vdotq_s32(sum, a, b);
+#else
+    /* Two products of bytes fit 16 bits: 2 * 128 * 127 < 2^15. */
+    int16x8_t products = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    products = vmlal_s8(products, vget_high_s8(a), vget_high_s8(b));
+    return vpadalq_s16(sum, products);
+#endif
+}
+
+/* Scales per 16 instead of per 32. */
+KERNEL bool has_half_groups(tnn_type type) {
+    return type == TNN_TYPE_Q2_K || type == TNN_TYPE_Q3_K || type == TNN_TYPE_Q6_K;
+}
+
+/* Sum over groups of offset * d * sum of the activations. */
+static float offset_sum(const float *offset, const float *d, const int16_t *sum16, int64_t n) {
+    float32x4_t sum = vdupq_n_f32(0.0f);
+    int64_t g = 0;
+    for (; g + 4 <= n / 16; g += 4) {
+        float32x2_t pair = vld1_f32(d + g / 2);
+        float32x4_t scales = vcombine_f32(vdup_lane_f32(pair, 0), vdup_lane_f32(pair, 1));
+        float32x4_t sums = vcvtq_f32_s32(vmovl_s16(vld1_s16(sum16 + g)));
+        sum = vfmaq_f32(sum, vmulq_f32(vld1q_f32(offset + g), scales), sums);
+    }
+    float total = vaddvq_f32(sum);
+    for (; g < n / 16; g++)
+        total += offset[g] * d[g / 2] * (float)sum16[g];
+    return total;
+}
+
+KERNEL void tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row, int64_t col, int nc) {
+    int64_t n = a->n_in;
+    float32x4_t sum[ROWS][COLS];
+    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int c = 0; c < nc; c++) sum[r][c] = vdupq_n_f32(0.0f);
+    const int8_t *act = a->act.q + col * n;
+    const float *d = a->act.d + col * (n / GROUP);
+    for (int64_t g = 0; g < n / GROUP; g++) {
+        int8x16_t low[COLS], high[COLS];
+        UNROLL for (int c = 0; c < nc; c++) {
+            low[c] = vld1q_s8(act + c * n + GROUP * g);
+            high[c] = vld1q_s8(act + c * n + GROUP * g + 16);
+        }
+        UNROLL for (int r = 0; r < nr; r++) {
+            int8x16_t w0 = vld1q_s8(u->q[r] + GROUP * g), w1 = vld1q_s8(u->q[r] + GROUP * g + 16);
+            float s0 = u->scale[r][2 * g], s1 = u->scale[r][2 * g + 1];
+            UNROLL for (int c = 0; c < nc; c++) {
+                float dc = d[c * (n / GROUP) + g];
+                int32x4_t first = dot16(vdupq_n_s32(0), w0, low[c]);
+                if (halves) {
+                    int32x4_t second = dot16(vdupq_n_s32(0), w1, high[c]);
+                    sum[r][c] = vfmaq_n_f32(sum[r][c], vcvtq_f32_s32(first), s0 * dc);
+                    sum[r][c] = vfmaq_n_f32(sum[r][c], vcvtq_f32_s32(second), s1 * dc);
+                } else {
+                    sum[r][c] = vfmaq_n_f32(sum[r][c], vcvtq_f32_s32(dot16(first, w1, high[c])), s0 * dc);
+                }
+            }
+        }
+    }
+    for (int r = 0; r < nr; r++)
+        for (int c = 0; c < nc; c++) {
+            float y = vaddvq_f32(sum[r][c]);
+            y += offset_sum(u->offset[r], a->act.d + (col + c) * (n / 32), a->act.sum16 + (col + c) * (n / 16), n);
+            a->y[(col + c) * a->y_stride + row + r] = a->bias ? y + a->bias[row + r] : y;
+        }
+}
+
+KERNEL void columns(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row) {
+    int64_t t = 0;
+    for (; t + COLS <= a->n_cols; t += COLS)
+        tile(halves, u, nr, a, row, t, COLS);
+    for (; t < a->n_cols; t++)
+        tile(halves, u, nr, a, row, t, 1);
+}
+
+KERNEL void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
+    unpacked u = carve(scratch, a->n_in);
+    for (int64_t i = row0; i < row1; i += ROWS) {
+        int nr = row1 - i < ROWS ? (int)(row1 - i) : ROWS;
+        for (int r = 0; r < nr; r++) {
+            const uint8_t *row = (const uint8_t *)a->w + (size_t)(i + r) * a->row_bytes;
+            unpack(type, row, a->n_in, u.q[r], u.scale[r], u.offset[r]);
+        }
+        if (nr == ROWS) {
+            columns(has_half_groups(type), &u, ROWS, a, i);
+            continue;
+        }
+        for (int r = 0; r < nr; r++) {
+            unpacked one = {{u.q[r]}, {u.scale[r]}, {u.offset[r]}};
+            columns(has_half_groups(type), &one, 1, a, i + r);
+        }
+    }
+}
+
+/* --- table --- */
+
+#define TNN__Q8_TYPES(X)                                                                                               \
+    X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
+
+#define X(TYPE)                                                                                                        \
+    static void gemm_##TYPE(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
+        gemm(TNN_TYPE_##TYPE, a, row0, row1, scratch);                                                                 \
+    }
+TNN__Q8_TYPES(X)
+#undef X
+
+static void init_gemm_q8(tnn__kernels *k) {
+#define X(TYPE) k->gemm[TNN_TYPE_##TYPE] = (tnn__gemm_kernel){gemm_##TYPE, true, ROWS, scratch_bytes};
+    TNN__Q8_TYPES(X)
+#undef X
+}
+
+#endif

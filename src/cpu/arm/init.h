@@ -1,0 +1,10 @@
+/* The float parts of the AArch64 tables, by file. */
+#ifndef TNN_CPU_ARM_INIT_H
+#define TNN_CPU_ARM_INIT_H
+
+#include "cpu/kernels.h"
+
+void tnn__kernels_init_gemm_neon(tnn__kernels *k);
+void tnn__kernels_init_rows_neon(tnn__kernels *k);
+
+#endif
