@@ -12,4 +12,11 @@ void tnn__kernels_init_attention_avx2(tnn__kernels *k);
 void tnn__kernels_init_rows_avx2(tnn__kernels *k);
 void tnn__kernels_init_convert_avx2(tnn__kernels *k);
 
+void tnn__kernels_init_gemm_avx512(tnn__kernels *k);
+void tnn__kernels_init_attention_avx512(tnn__kernels *k);
+void tnn__kernels_init_rows_avx512(tnn__kernels *k);
+
+void tnn__kernels_init_gemm_avx512bf16(tnn__kernels *k);
+tnn__gemm_fn tnn__gemm_bf16_avx512; /* what that one leaves to the level below */
+
 #endif

@@ -1,6 +1,9 @@
-/* The AVX512 part of the table. Pointers only: nothing here needs the level it is compiled for. */
+/* The AVX-512 table over that of AVX2. Pointers only. */
 #include "cpu/kernels.h"
+#include "cpu/x86/init.h"
 
 void tnn__kernels_init_avx512(tnn__kernels *k) {
-    (void)k;
+    tnn__kernels_init_gemm_avx512(k);
+    tnn__kernels_init_attention_avx512(k);
+    tnn__kernels_init_rows_avx512(k);
 }

@@ -1,6 +1,7 @@
-/* The AVX512BF16 part of the table. Pointers only: nothing here needs the level it is compiled for. */
+/* The AVX-512 BF16 table over that of AVX-512 VNNI. Pointers only. */
 #include "cpu/kernels.h"
+#include "cpu/x86/init.h"
 
 void tnn__kernels_init_avx512bf16(tnn__kernels *k) {
-    (void)k;
+    tnn__kernels_init_gemm_avx512bf16(k);
 }

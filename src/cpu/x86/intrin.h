@@ -81,6 +81,31 @@ static inline __m512 emu_cvtph_ps(__m256i h) {
     return v;
 }
 
+static inline __m512i emu_cvtepu16_epi32(__m256i a) {
+    __m256i half[2] = {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)),
+                       _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1))};
+    __m512i v;
+    memcpy(&v, half, sizeof(v));
+    return v;
+}
+
+static inline __m512i emu_cvtepi8_epi32(__m128i a) {
+    __m256i half[2] = {_mm256_cvtepi8_epi32(a), _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8))};
+    __m512i v;
+    memcpy(&v, half, sizeof(v));
+    return v;
+}
+
+static inline __m512 emu_cvtepi32_ps(__m512i a) {
+    LANES(int32_t, 16, x, a);
+    float y[16];
+    __m512 v;
+    for (int i = 0; i < 16; i++)
+        y[i] = (float)x[i];
+    memcpy(&v, y, sizeof(v));
+    return v;
+}
+
 #define emu_cvtps_ph(v, rounding) emu_cvtps_ph_nearest(v)
 static inline __m256i emu_cvtps_ph_nearest(__m512 v) {
     LANES(__m256, 2, half, v);
@@ -133,6 +158,10 @@ static inline __m512bh emu_cvtne2ps_pbh(__m512 high, __m512 low) {
 #undef _mm512_mask_storeu_epi8
 #undef _mm512_cvtph_ps
 #undef _mm512_cvtps_ph
+#undef _mm512_madd_epi16
+#undef _mm512_cvtepu16_epi32
+#undef _mm512_cvtepi8_epi32
+#undef _mm512_cvtepi32_ps
 #undef _mm512_cvtneps_pbh
 #undef _mm512_cvtne2ps_pbh
 #define _mm512_reduce_add_ps     emu_reduce_add_ps
@@ -151,6 +180,10 @@ static inline __m512bh emu_cvtne2ps_pbh(__m512 high, __m512 low) {
 #define _mm512_cvtps_ph          emu_cvtps_ph
 #define _mm512_cvtneps_pbh       emu_cvtneps_pbh
 #define _mm512_cvtne2ps_pbh      emu_cvtne2ps_pbh
+#define _mm512_madd_epi16        simde_mm512_madd_epi16 /* 0.7.4 defines it with the arguments of the masked one */
+#define _mm512_cvtepu16_epi32    emu_cvtepu16_epi32
+#define _mm512_cvtepi8_epi32     emu_cvtepi8_epi32
+#define _mm512_cvtepi32_ps       emu_cvtepi32_ps
 
 #undef LANES
 #undef MASKED_MEMORY
