@@ -1,21 +1,40 @@
 /* Products with weights, forward and back, and the loss made of them. */
 #include "cpu/steps/real.h"
 
+/* y = W x for columns from x on, dx = W^T dy, dW += dy x^T: the parts that W and the number of rows give. */
+static gemm_args forward_args(const tnn_tensor *w, const void *data, int64_t n_cols) {
+    return (gemm_args){
+        .w = data,
+        .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
+        .n_in = w->ne[0],
+        .n_out = w->ne[1],
+        .n_cols = n_cols,
+        .x_stride = w->ne[0],
+        .y_stride = w->ne[1],
+    };
+}
+
+static gemm_dx_args dx_args(const tnn_tensor *w, const void *data, int64_t n_cols) {
+    return (gemm_dx_args){
+        .w = data,
+        .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
+        .n_in = w->ne[0],
+        .n_out = w->ne[1],
+        .n_cols = n_cols,
+    };
+}
+
+static gemm_dw_args dw_args(const tnn_tensor *w, int64_t n_cols) {
+    return (gemm_dw_args){.n_in = w->ne[0], .n_out = w->ne[1], .n_cols = n_cols};
+}
+
 /* obj y, w, x or packed, bias */
 static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_state *s = st->state;
     const tnn_tensor *w = st->node->src[0], *x = st->node->src[1];
-    gemm_args a = {
-        .w = tnn__ptr(p, st->obj[1]),
-        .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
-        .n_in = w->ne[0],
-        .n_out = w->ne[1],
-        .n_cols = x->ne[1],
-        .x_stride = w->ne[0],
-        .bias = tnn__ptr(p, st->obj[3]),
-        .y = tnn__ptr(p, st->obj[0]),
-        .y_stride = w->ne[1],
-    };
+    gemm_args a = forward_args(w, tnn__ptr(p, st->obj[1]), x->ne[1]);
+    a.bias = tnn__ptr(p, st->obj[3]);
+    a.y = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
 #ifndef TNN_REAL_F64
@@ -33,15 +52,9 @@ static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task,
 static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_dx_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
-    gemm_dx_args a = {
-        .w = tnn__ptr(p, st->obj[1]),
-        .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
-        .n_in = w->ne[0],
-        .n_out = w->ne[1],
-        .n_cols = st->node->ne[1],
-        .dy = tnn__ptr(p, st->obj[2]),
-        .dx = tnn__ptr(p, st->obj[0]),
-    };
+    gemm_dx_args a = dx_args(w, tnn__ptr(p, st->obj[1]), st->node->ne[1]);
+    a.dy = tnn__ptr(p, st->obj[2]);
+    a.dx = tnn__ptr(p, st->obj[0]);
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
     call_gemm_dx(p, s->kernel, w->type, &a, k0, k1, scratch);
@@ -50,14 +63,10 @@ static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t ta
 /* obj dw, dy, x */
 static void run_linear_dw(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_dw_state *s = st->state;
-    gemm_dw_args a = {
-        .n_in = st->node->ne[0],
-        .n_out = st->node->ne[1],
-        .n_cols = st->node->src[1]->ne[1],
-        .dy = tnn__ptr(p, st->obj[1]),
-        .x = tnn__ptr(p, st->obj[2]),
-        .dw = tnn__ptr(p, st->obj[0]),
-    };
+    gemm_dw_args a = dw_args(st->node, st->node->src[1]->ne[1]);
+    a.dy = tnn__ptr(p, st->obj[1]);
+    a.x = tnn__ptr(p, st->obj[2]);
+    a.dw = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
     call_gemm_dw(p, &a, row0, row1, scratch);
@@ -69,17 +78,9 @@ static void run_linear_dw(const tnn__program *p, const tnn__step *st, int64_t ta
 static void run_xent_logits(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__xent_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
-    gemm_args a = {
-        .w = tnn__ptr(p, st->obj[1]),
-        .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
-        .n_in = w->ne[0],
-        .n_out = w->ne[1],
-        .n_cols = s->row1 - s->row0,
-        .x = (const real *)tnn__ptr(p, st->obj[2]) + s->row0 * w->ne[0],
-        .x_stride = w->ne[0],
-        .y = tnn__ptr(p, st->obj[0]),
-        .y_stride = w->ne[1],
-    };
+    gemm_args a = forward_args(w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
+    a.x = (const real *)tnn__ptr(p, st->obj[2]) + s->row0 * w->ne[0];
+    a.y = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
     call_gemm(p, s->kernel, w->type, &a, row0, row1, scratch);
@@ -100,15 +101,9 @@ static void run_xent_rows(const tnn__program *p, const tnn__step *st, int64_t ta
 static void run_xent_dx(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__xent_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
-    gemm_dx_args a = {
-        .w = tnn__ptr(p, st->obj[1]),
-        .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
-        .n_in = w->ne[0],
-        .n_out = w->ne[1],
-        .n_cols = s->row1 - s->row0,
-        .dy = tnn__ptr(p, st->obj[2]),
-        .dx = (real *)tnn__ptr(p, st->obj[0]) + s->row0 * w->ne[0],
-    };
+    gemm_dx_args a = dx_args(w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
+    a.dy = tnn__ptr(p, st->obj[2]);
+    a.dx = (real *)tnn__ptr(p, st->obj[0]) + s->row0 * w->ne[0];
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
     call_gemm_dx(p, s->dx_kernel, w->type, &a, k0, k1, scratch);
@@ -118,14 +113,10 @@ static void run_xent_dx(const tnn__program *p, const tnn__step *st, int64_t task
 static void run_xent_dw(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__xent_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
-    gemm_dw_args a = {
-        .n_in = w->ne[0],
-        .n_out = w->ne[1],
-        .n_cols = s->row1 - s->row0,
-        .dy = tnn__ptr(p, st->obj[1]),
-        .x = (const real *)tnn__ptr(p, st->obj[2]) + s->row0 * w->ne[0],
-        .dw = tnn__ptr(p, st->obj[0]),
-    };
+    gemm_dw_args a = dw_args(w, s->row1 - s->row0);
+    a.dy = tnn__ptr(p, st->obj[1]);
+    a.x = (const real *)tnn__ptr(p, st->obj[2]) + s->row0 * w->ne[0];
+    a.dw = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
     call_gemm_dw(p, &a, row0, row1, scratch);
