@@ -148,7 +148,7 @@ static double one_step(const run *r, int step, float lr) {
     batch b = make_batch(step);
     tnn_batch v = view(&b);
     tnn_error err;
-    double loss, norm;
+    double loss = 0, norm = 0;
     if (tnn_trainer_accumulate(r->trainer, &v, &loss, &err) || tnn_trainer_update(r->trainer, lr, &norm, &err)) {
         fail_msg("%s", err.text);
     }
