@@ -28,13 +28,17 @@ typedef struct tiny_model {
     tnn_type type;         /* of matrices */
     bool untied, biases;   /* optional tensors */
     bool rope_freqs;       /* the same */
-    bool tokenizer;        /* of add_chatml_vocab: then n_vocab is TINY_VOCAB */
+    bool tokenizer;        /* of add_chatml_vocab and TINY_SPLIT: then n_vocab is TINY_VOCAB */
     const char *drop_key;  /* is left out */
     const int32_t *script; /* needs untied and n_heads * d_head == d_model */
     int n_script;
 } tiny_model;
 
-enum { TINY_VOCAB = 269, TINY_MAX_TENSORS = 128 };
+enum {
+    TINY_SPLIT = 269,
+    TINY_VOCAB = 270,
+    TINY_MAX_TENSORS = 128
+}; /* TINY_SPLIT: "z" and the first byte of a character */
 
 static inline tiny_model tiny_model_default(void) {
     return (tiny_model){
@@ -143,6 +147,7 @@ static inline void tiny_set_tokenizer(tnn_gguf_writer *w) {
     tnn_gguf *g;
     tnn_error err;
     add_chatml_vocab(&v);
+    add_token(&v, "z\xC3\xA2", TNN_TOKEN_NORMAL, 0); /* the byte 0xE2 */
     assert_int_equal(v.n_tokens, TINY_VOCAB);
     put_vocab(&b, &v, "gpt2", "gpt-2");
     if (tnn_gguf_open_memory(&g, b.data, b.size, NULL, &err)) fail_msg("%s", err.text);
