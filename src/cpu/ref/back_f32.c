@@ -29,8 +29,21 @@ static void adamw(float *p, const float *g, float *m, float *v, int64_t n, const
 
 #define WEIGHT_TYPES(X)                                                                                                \
     X(F32)                                                                                                             \
-    X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) \
-        X(MXFP4)
+    X(F16)                                                                                                             \
+    X(BF16)                                                                                                            \
+    X(Q4_0)                                                                                                            \
+    X(Q4_1)                                                                                                            \
+    X(Q5_0)                                                                                                            \
+    X(Q5_1)                                                                                                            \
+    X(Q8_0)                                                                                                            \
+    X(Q2_K)                                                                                                            \
+    X(Q3_K)                                                                                                            \
+    X(Q4_K)                                                                                                            \
+    X(Q5_K)                                                                                                            \
+    X(Q6_K)                                                                                                            \
+    X(IQ4_NL)                                                                                                          \
+    X(IQ4_XS)                                                                                                          \
+    X(MXFP4)
 
 #define X(type)                                                                                                        \
     static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \

@@ -38,8 +38,7 @@ GEMM_TYPES(X)
 #define TO_F32_TYPES(X)                                                                                                \
     X(F32)                                                                                                             \
     X(F16)                                                                                                             \
-    X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS)        \
-        X(MXFP4)
+    X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
 #define X(type)                                                                                                        \
     static void to_f32_##type(const void *src, float *dst, int64_t n) {                                                \
         (void)tnn_dequantize_row(TNN_TYPE_##type, src, dst, n);                                                        \

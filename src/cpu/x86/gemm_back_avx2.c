@@ -96,9 +96,22 @@ static size_t gemm_dw_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
 
 #define BLOCK_TYPES(X)                                                                                                 \
     X(Q4_0, 64)                                                                                                        \
-    X(Q4_1, 64) X(Q5_0, 64) X(Q5_1, 64) X(Q8_0, 64) X(IQ4_NL, 64) X(MXFP4, 64) X(Q2_K, 256) X(Q3_K, 256) X(Q4_K, 256)  \
-        X(Q5_K, 256) X(Q6_K, 256) X(IQ4_XS, 256)
-#define PLAIN_TYPES(X) X(F32, 16) X(F16, 16) X(BF16, 16)
+    X(Q4_1, 64)                                                                                                        \
+    X(Q5_0, 64)                                                                                                        \
+    X(Q5_1, 64)                                                                                                        \
+    X(Q8_0, 64)                                                                                                        \
+    X(IQ4_NL, 64)                                                                                                      \
+    X(MXFP4, 64)                                                                                                       \
+    X(Q2_K, 256)                                                                                                       \
+    X(Q3_K, 256)                                                                                                       \
+    X(Q4_K, 256)                                                                                                       \
+    X(Q5_K, 256)                                                                                                       \
+    X(Q6_K, 256)                                                                                                       \
+    X(IQ4_XS, 256)
+#define PLAIN_TYPES(X)                                                                                                 \
+    X(F32, 16)                                                                                                         \
+    X(F16, 16)                                                                                                         \
+    X(BF16, 16)
 
 #define X(type, align)                                                                                                 \
     static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \

@@ -15,150 +15,125 @@
 #include "cpu/x86/init.h"
 
 enum {
-  DOT_COLS = 3,        /* columns of a dot product tile */
-  DOT_ROWS = 4,        /* rows */
-  DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
+    DOT_COLS = 3,        /* columns of a dot product tile */
+    DOT_ROWS = 4,        /* rows */
+    DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
 };
 
 /* n_in cut into equal blocks of at most KC. */
 static int64_t block_length(int64_t n_in) {
-  int64_t n_blocks = (n_in + KC - 1) / KC;
-  return n_blocks == 0 ? 8 : ((n_in + n_blocks - 1) / n_blocks + 7) / 8 * 8;
+    int64_t n_blocks = (n_in + KC - 1) / KC;
+    return n_blocks == 0 ? 8 : ((n_in + n_blocks - 1) / n_blocks + 7) / 8 * 8;
 }
 
-TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a,
-                             int64_t row0, int64_t row1, float *panels) {
-  int64_t step = block_length(a->n_in);
-  for (int64_t row = row0; row < row1; row += MC) {
-    int64_t rows = row1 - row < MC ? row1 - row : MC;
-    for (int64_t k0 = 0; k0 < a->n_in; k0 += step) {
-      int64_t kc = a->n_in - k0 < step ? a->n_in - k0 : step;
-      const char *w = (const char *)a->w + (size_t)row * a->row_bytes +
-                      (size_t)k0 * elem_bytes(type);
-      for (int64_t i = 0; i < rows; i += MR)
-        pack_panel(type, w + (size_t)i * a->row_bytes, a->row_bytes, rows - i,
-                   kc, panels + i * kc);
-      panels_by_columns(panels, rows, kc, a->x + k0, a->x_stride, a->n_cols,
-                        k0 == 0, a->bias ? a->bias + row : NULL, a->y + row,
-                        a->y_stride);
+TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, float *panels) {
+    int64_t step = block_length(a->n_in);
+    for (int64_t row = row0; row < row1; row += MC) {
+        int64_t rows = row1 - row < MC ? row1 - row : MC;
+        for (int64_t k0 = 0; k0 < a->n_in; k0 += step) {
+            int64_t kc = a->n_in - k0 < step ? a->n_in - k0 : step;
+            const char *w = (const char *)a->w + (size_t)row * a->row_bytes + (size_t)k0 * elem_bytes(type);
+            for (int64_t i = 0; i < rows; i += MR)
+                pack_panel(type, w + (size_t)i * a->row_bytes, a->row_bytes, rows - i, kc, panels + i * kc);
+            panels_by_columns(panels, rows, kc, a->x + k0, a->x_stride, a->n_cols, k0 == 0,
+                              a->bias ? a->bias + row : NULL, a->y + row, a->y_stride);
+        }
     }
-  }
 }
 
 /* y[j][i] for r rows from w on, `apart` rows from one to the next, and n
  * columns. */
-TNN__INLINE void dot_tile(tnn_type type, int r, int n, const char *w,
-                          size_t row_bytes, int64_t apart, int64_t n_in,
-                          const float *x, int64_t x_stride, const float *bias,
-                          float *y, int64_t y_stride) {
-  const size_t w_stride = row_bytes * (size_t)apart;
-  __m256 acc[DOT_COLS][DOT_ROWS];
-  TNN__UNROLL
-  for (int j = 0; j < n; j++)
-    TNN__UNROLL
-  for (int i = 0; i < r; i++)
-    acc[j][i] = _mm256_setzero_ps();
-  int64_t k = 0;
-  for (; k + 8 <= n_in; k += 8) {
-    __m256 xs[DOT_COLS];
+TNN__INLINE void dot_tile(tnn_type type, int r, int n, const char *w, size_t row_bytes, int64_t apart, int64_t n_in,
+                          const float *x, int64_t x_stride, const float *bias, float *y, int64_t y_stride) {
+    const size_t w_stride = row_bytes * (size_t)apart;
+    __m256 acc[DOT_COLS][DOT_ROWS];
     TNN__UNROLL
     for (int j = 0; j < n; j++)
-      xs[j] = _mm256_loadu_ps(x + j * x_stride + k);
-    TNN__UNROLL
-    for (int i = 0; i < r; i++) {
-      __m256 wi =
-          load8(type, w + (size_t)i * w_stride + (size_t)k * elem_bytes(type));
-      TNN__UNROLL
-      for (int j = 0; j < n; j++)
-        acc[j][i] = _mm256_fmadd_ps(wi, xs[j], acc[j][i]);
+        TNN__UNROLL
+    for (int i = 0; i < r; i++)
+        acc[j][i] = _mm256_setzero_ps();
+    int64_t k = 0;
+    for (; k + 8 <= n_in; k += 8) {
+        __m256 xs[DOT_COLS];
+        TNN__UNROLL
+        for (int j = 0; j < n; j++)
+            xs[j] = _mm256_loadu_ps(x + j * x_stride + k);
+        TNN__UNROLL
+        for (int i = 0; i < r; i++) {
+            __m256 wi = load8(type, w + (size_t)i * w_stride + (size_t)k * elem_bytes(type));
+            TNN__UNROLL
+            for (int j = 0; j < n; j++)
+                acc[j][i] = _mm256_fmadd_ps(wi, xs[j], acc[j][i]);
+        }
     }
-  }
-  if (k < n_in) {
-    TNN__UNROLL
-    for (int i = 0; i < r; i++) {
-      __m256 wi = load_tail(
-          type, w + (size_t)i * w_stride + (size_t)k * elem_bytes(type),
-          n_in - k);
-      TNN__UNROLL
-      for (int j = 0; j < n; j++)
-        acc[j][i] = _mm256_fmadd_ps(
-            wi, load_tail(TNN_TYPE_F32, x + j * x_stride + k, n_in - k),
-            acc[j][i]);
+    if (k < n_in) {
+        TNN__UNROLL
+        for (int i = 0; i < r; i++) {
+            __m256 wi = load_tail(type, w + (size_t)i * w_stride + (size_t)k * elem_bytes(type), n_in - k);
+            TNN__UNROLL
+            for (int j = 0; j < n; j++)
+                acc[j][i] = _mm256_fmadd_ps(wi, load_tail(TNN_TYPE_F32, x + j * x_stride + k, n_in - k), acc[j][i]);
+        }
     }
-  }
-  TNN__UNROLL
-  for (int j = 0; j < n; j++)
     TNN__UNROLL
-  for (int i = 0; i < r; i++)
-    y[j * y_stride + i * apart] =
-        sum8(acc[j][i]) + (bias ? bias[i * apart] : 0.0f);
+    for (int j = 0; j < n; j++)
+        TNN__UNROLL
+    for (int i = 0; i < r; i++)
+        y[j * y_stride + i * apart] = sum8(acc[j][i]) + (bias ? bias[i * apart] : 0.0f);
 }
 
 /* A tile of r rows from row i on, for all columns. */
-TNN__INLINE void dot_rows(tnn_type type, int r, const tnn__gemm_args *a,
-                          int64_t i, int64_t apart) {
-  const char *w = (const char *)a->w + (size_t)i * a->row_bytes;
-  const float *bias = a->bias ? a->bias + i : NULL;
-  for (int64_t t = 0; t < a->n_cols; t += DOT_COLS) {
-    const float *x = a->x + t * a->x_stride;
-    float *y = a->y + t * a->y_stride + i;
-    int64_t left = a->n_cols - t;
-    if (left == 1)
-      dot_tile(type, r, 1, w, a->row_bytes, apart, a->n_in, x, a->x_stride,
-               bias, y, a->y_stride);
-    else if (left == 2)
-      dot_tile(type, r, 2, w, a->row_bytes, apart, a->n_in, x, a->x_stride,
-               bias, y, a->y_stride);
-    else
-      dot_tile(type, r, DOT_COLS, w, a->row_bytes, apart, a->n_in, x,
-               a->x_stride, bias, y, a->y_stride);
-  }
+TNN__INLINE void dot_rows(tnn_type type, int r, const tnn__gemm_args *a, int64_t i, int64_t apart) {
+    const char *w = (const char *)a->w + (size_t)i * a->row_bytes;
+    const float *bias = a->bias ? a->bias + i : NULL;
+    for (int64_t t = 0; t < a->n_cols; t += DOT_COLS) {
+        const float *x = a->x + t * a->x_stride;
+        float *y = a->y + t * a->y_stride + i;
+        int64_t left = a->n_cols - t;
+        if (left == 1)
+            dot_tile(type, r, 1, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
+        else if (left == 2)
+            dot_tile(type, r, 2, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
+        else
+            dot_tile(type, r, DOT_COLS, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
+    }
 }
 
 /* The rows of a tile come from different parts of the task: each is a long
  * stream that the processor reads ahead. */
-TNN__INLINE void gemm_dot(tnn_type type, const tnn__gemm_args *a, int64_t row0,
-                          int64_t row1) {
-  int64_t apart = (row1 - row0) / DOT_ROWS;
-  for (int64_t i = row0; i < row0 + apart; i++)
-    dot_rows(type, DOT_ROWS, a, i, apart);
-  for (int64_t i = row0 + apart * DOT_ROWS; i < row1; i++)
-    dot_rows(type, 1, a, i, 1);
+TNN__INLINE void gemm_dot(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1) {
+    int64_t apart = (row1 - row0) / DOT_ROWS;
+    for (int64_t i = row0; i < row0 + apart; i++)
+        dot_rows(type, DOT_ROWS, a, i, apart);
+    for (int64_t i = row0 + apart * DOT_ROWS; i < row1; i++)
+        dot_rows(type, 1, a, i, 1);
 }
 
-TNN__INLINE void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0,
-                      int64_t row1, void *scratch) {
-  if (a->n_cols <= DOT_COLS_LIMIT)
-    gemm_dot(type, a, row0, row1);
-  else
-    gemm_packed(type, a, row0, row1, scratch);
+TNN__INLINE void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
+    if (a->n_cols <= DOT_COLS_LIMIT)
+        gemm_dot(type, a, row0, row1);
+    else
+        gemm_packed(type, a, row0, row1, scratch);
 }
 
 static size_t scratch_bytes(int64_t n_in, int64_t n_cols, int64_t rows) {
-  if (n_cols <= DOT_COLS_LIMIT)
-    return 0;
-  int64_t packed = rows < MC ? (rows + MR - 1) / MR * MR : MC;
-  return (size_t)(packed * block_length(n_in)) * sizeof(float);
+    if (n_cols <= DOT_COLS_LIMIT) return 0;
+    int64_t packed = rows < MC ? (rows + MR - 1) / MR * MR : MC;
+    return (size_t)(packed * block_length(n_in)) * sizeof(float);
 }
 
-static void gemm_f32(const tnn__gemm_args *a, int64_t row0, int64_t row1,
-                     void *scratch) {
-  gemm(TNN_TYPE_F32, a, row0, row1, scratch);
+static void gemm_f32(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
+    gemm(TNN_TYPE_F32, a, row0, row1, scratch);
 }
-static void gemm_f16(const tnn__gemm_args *a, int64_t row0, int64_t row1,
-                     void *scratch) {
-  gemm(TNN_TYPE_F16, a, row0, row1, scratch);
+static void gemm_f16(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
+    gemm(TNN_TYPE_F16, a, row0, row1, scratch);
 }
-static void gemm_bf16(const tnn__gemm_args *a, int64_t row0, int64_t row1,
-                      void *scratch) {
-  gemm(TNN_TYPE_BF16, a, row0, row1, scratch);
+static void gemm_bf16(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
+    gemm(TNN_TYPE_BF16, a, row0, row1, scratch);
 }
 
 void tnn__kernels_init_gemm_avx2(tnn__kernels *k) {
-  k->gemm[TNN_TYPE_F32] =
-      (tnn__gemm_kernel){gemm_f32, false, MR, scratch_bytes};
-  k->gemm[TNN_TYPE_F16] =
-      (tnn__gemm_kernel){gemm_f16, false, MR, scratch_bytes};
-  k->gemm[TNN_TYPE_BF16] =
-      (tnn__gemm_kernel){gemm_bf16, false, MR, scratch_bytes};
+    k->gemm[TNN_TYPE_F32] = (tnn__gemm_kernel){gemm_f32, false, MR, scratch_bytes};
+    k->gemm[TNN_TYPE_F16] = (tnn__gemm_kernel){gemm_f16, false, MR, scratch_bytes};
+    k->gemm[TNN_TYPE_BF16] = (tnn__gemm_kernel){gemm_bf16, false, MR, scratch_bytes};
 }
