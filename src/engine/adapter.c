@@ -2,6 +2,7 @@
 #include <tinynn/adapter.h>
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,7 +45,10 @@ static tnn_status check_header(adapter_file *f, const char *path) {
                          path, (int)(arch.size < 32 ? arch.size : 32), arch.data, model_arch);
     }
     status = tnn_gguf_get_f32(f->g, "adapter.lora.alpha", &f->alpha, f->err);
-    return status == TNN_E_NOTFOUND ? TNN_OK : status;
+    if (status && status != TNN_E_NOTFOUND) return status;
+    if (!isfinite(f->alpha))
+        return tnn__fail(f->err, TNN_E_FORMAT, "%s: metadata adapter.lora.alpha is %g", path, (double)f->alpha);
+    return TNN_OK;
 }
 
 /* A copy in F32 under a name of its own. */
@@ -114,6 +118,7 @@ static tnn_status add_pairs(adapter_file *f) {
 tnn_status tnn_model_add_adapter(tnn_model *m, const char *path, float scale, tnn_error *err) {
     tnn_error unread;
     adapter_file f = {.model = m, .scale = scale, .err = err ? err : &unread};
+    if (!isfinite(scale)) return tnn__fail(err, TNN_E_ARG, "an adapter at scale %g: give a number", (double)scale);
     tnn_gguf_open_options open = tnn_gguf_open_options_default();
     open.allocator = &m->session->alloc;
     tnn_status status = tnn_gguf_open(&f.g, path, &open, f.err);
