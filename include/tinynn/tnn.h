@@ -22,6 +22,7 @@
 #include <tinynn/status.h>
 #include <tinynn/tensor.h>
 #include <tinynn/tokenizer.h>
+#include <tinynn/train.h>
 #include <tinynn/trainer.h>
 #include <tinynn/types.h>
 

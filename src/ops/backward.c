@@ -93,7 +93,7 @@ static bool is_loss(const tnn_tensor *t) {
     return t->op == TNN__OP_LINEAR_XENT;
 }
 
-static void walk_back(tnn__backward *b, bool *is_seed) {
+static void walk_back(tnn__backward *b, const bool *is_seed) {
     for (int64_t i = b->n_forward - 1; i >= 0; i--) {
         const tnn_tensor *t = b->forward[i];
         /* Everything above a checkpoint is done: what lies below it is needed next, and is computed again. */
