@@ -2,7 +2,8 @@
 """Reference logits of a quantised SmolLM2 (or any llama-arch GGUF without RoPE scaling): its weights dequantised,
 run in float32 by PyTorch through transformers' LlamaForCausalLM.
 
-Writes OUT_FOLDER/smollm2_ids.txt (the first N token ids of TEXT, separated by spaces) and
+Writes OUT_FOLDER/smollm2_ids.txt (the first N token ids of TEXT, separated by spaces),
+OUT_FOLDER/smollm2_top1.txt (for the first 64 positions: id, the likeliest next id, by how much its logit leads) and
 OUT_FOLDER/smollm2_logits.bin (raw little-endian F32, one row of n_vocab per position; 100 MB for 512 positions,
 so it is made where it is needed and not kept with the tests). Needs gguf, tokenizers, torch and transformers.
 
@@ -74,6 +75,12 @@ def load_llama(path):
     return model.eval()
 
 
+def top1_lines(ids, logits, n):
+    for token, row in zip(ids[:n], logits[:n]):
+        second, first = np.argsort(row)[-2:]
+        yield f"{token} {first} {row[first] - row[second]:.4f}\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("model", type=Path)
@@ -89,6 +96,7 @@ def main():
         logits = load_llama(args.model)(torch.tensor([ids])).logits[0].float().numpy()
     args.out_folder.mkdir(parents=True, exist_ok=True)
     (args.out_folder / "smollm2_ids.txt").write_text(" ".join(map(str, ids)) + "\n")
+    (args.out_folder / "smollm2_top1.txt").write_text("".join(top1_lines(ids, logits, 64)))
     logits.astype("<f4").tofile(args.out_folder / "smollm2_logits.bin")
     log_p = torch.log_softmax(torch.from_numpy(logits), dim=-1)
     nll = -log_p[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].mean().item()
