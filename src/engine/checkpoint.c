@@ -195,7 +195,9 @@ static tnn_status read_param(loader *l, const tnn_trainer *t, int64_t i, bool ap
     if (header[0] != strlen(want) || memcmp(name, want, header[0]) != 0 || header[1] != (uint64_t)n_forms ||
         memcmp(ne, tnn_tensor_ne(forms[0]), TNN_MAX_DIMS * sizeof(int64_t)) != 0) {
         return tnn__fail(l->err, TNN_E_SHAPE,
-                         "checkpoint %s: tensor %" PRId64 " is %.*s, this run trains %s; it belongs to another run",
+                         "checkpoint %s: tensor %" PRId64
+                         " is %.*s, this run trains %s; name, shape or optimizer differ: it "
+                         "belongs to another run",
                          l->path, i, (int)header[0], (const char *)name, want);
     }
     tnn_status status = TNN_OK;
