@@ -50,7 +50,7 @@ static tnn__obj pack_activations(tnn__lowering *l, const tnn_tensor *x) {
 /* --- cutting --- */
 
 int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align) {
-    int64_t rows = n_cols >= 16 ? 64 : 32;
+    int64_t rows = 64;
     if (n_out >= 4096 && n_cols < 16) rows = 128;
     if (n_out <= 256) rows = 32;
     return rows < align ? align : rows;
