@@ -349,7 +349,7 @@ void args_help(const verb *v) {
     printf("\n");
     for (const arg_group *g = v->groups; g->options; g++)
         for (const arg_option *o = g->options; o->names; o++)
-            print_option(o, place(args, g, o));
+            if (o->help) print_option(o, place(args, g, o));
     printf("%-*s%s\n", HELP_COLUMN, "  -h, --help", "this text");
     args_free(v, args);
 }

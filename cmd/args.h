@@ -30,7 +30,7 @@ typedef struct arg_option {
     const char *value; /* stands for the value in help: "N" */
     double min, max;   /* ARG_INT and ARG_REAL, both allowed */
     const char *unset; /* said in help in place of a default that is 0, negative or NULL */
-    const char *help;
+    const char *help;  /* NULL: accepted, but not shown */
 } arg_option;
 
 /* Options that several verbs share lie in one structure inside each verb's own. */
@@ -56,9 +56,10 @@ typedef struct verb {
     arg_positional positionals[ARG_MAX_POSITIONALS]; /* ends with name == NULL */
     arg_group groups[ARG_MAX_GROUPS];                /* ends with options == NULL */
     size_t args_size;
-    void (*init)(void *args); /* defaults, over zeroed memory; may be NULL */
-    int (*run)(void *args);   /* exit status */
-    bool hears_interrupts;    /* ends in good order when ui_interrupted(); otherwise a signal ends the process */
+    void (*prepare)(int argc, char **argv); /* sees the arguments before the tables are used; may be NULL */
+    void (*init)(void *args);               /* defaults, over zeroed memory; may be NULL */
+    int (*run)(void *args);                 /* exit status */
+    bool hears_interrupts; /* ends in good order when ui_interrupted(); otherwise a signal ends the process */
 } verb;
 
 typedef enum arg_result { ARGS_OK, ARGS_HELP, ARGS_BAD } arg_result;

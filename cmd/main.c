@@ -6,14 +6,14 @@
 #include "verbs.h"
 
 static const verb *const verbs[] = {
-    &verb_run,    &verb_chat, &verb_show,     &verb_list,  &verb_tokenize,
-    &verb_logits, &verb_eval, &verb_quantize, &verb_bench, &verb_version,
+    &verb_run,  &verb_chat,  &verb_show,     &verb_list,  &verb_tokenize, &verb_logits,
+    &verb_eval, &verb_train, &verb_quantize, &verb_bench, &verb_version,
 };
 
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static void print_overview(void) {
-    printf("tnn: run and inspect GGUF language models on the CPU\n\n"
+    printf("tnn: run, inspect and train GGUF language models on the CPU\n\n"
            "  tnn VERB [MODEL] [option...]\n\n");
     for (int i = 0; i < N_VERBS; i++)
         printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
@@ -46,6 +46,7 @@ static int help(int argc, char **argv) {
     const verb *v = find_verb(argv[0]);
     if (!v && strcmp(argv[0], "help") != 0) return unknown_verb(argv[0]);
     if (v) {
+        if (v->prepare) v->prepare(argc - 1, argv + 1);
         args_help(v);
     } else {
         print_overview();
@@ -55,6 +56,7 @@ static int help(int argc, char **argv) {
 
 static int run_verb(const verb *v, int argc, char **argv) {
     ui_set_verb(v->name);
+    if (v->prepare) v->prepare(argc, argv);
     void *args = args_new(v);
     if (!args) return ui_error(UI_FAILURE, "out of memory");
     int code = UI_USAGE;

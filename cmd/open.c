@@ -62,7 +62,7 @@ int check_output(const char *path) {
     return ui_error(UI_USAGE, "%s is there and no ordinary file; name another", path);
 }
 
-static int open_session(engine *e, const compute_args *compute) {
+int open_session(engine *e, const compute_args *compute) {
     tnn_error err;
     tnn_session_options options = tnn_session_options_default();
     options.n_threads = (int)compute->n_threads;

@@ -49,6 +49,7 @@ typedef struct engine {
     tnn_seq *seq;
 } engine;
 
+int open_session(engine *e, const compute_args *compute);
 /* Session and model. Whatever comes of it, close_engine frees what is there. */
 int open_engine(engine *e, const file_args *file, const compute_args *compute);
 /* `taps` are globs separated by commas, or NULL. */

@@ -87,6 +87,8 @@ TNN_API tnn_batch tnn_batch_buffer_view(const tnn_batch_buffer *b);
  * makes a mean of a whole step.
  */
 TNN_API void tnn_batch_fill(tnn_batch_buffer *b, const tnn_dataset *d, tnn_cursor *cursor, bool shuffled);
+/* Batches of n_rows that tnn_batch_fill, shuffling, makes of one epoch. n_rows as there. */
+TNN_API int64_t tnn_dataset_n_batches(const tnn_dataset *d, int64_t n_rows, int64_t epoch);
 /* Weights 1 / n_targets for the rows with a target. */
 TNN_API void tnn_batch_scale(tnn_batch_buffer *b, int64_t n_targets);
 

@@ -53,17 +53,19 @@ typedef enum tnn_schedule {
     STRING(data, "", "folder of train.jsonl, valid.jsonl, test.jsonl")                                                 \
     STRING(text, "", "text file to train on instead")                                                                  \
     STRING(valid_text, "", "text file for validation")                                                                 \
-    STRING(tokenizer, "", "scratch: GGUF whose tokenizer is taken, or \"bytes\"")                                      \
-    STRING(like, "", "scratch: GGUF whose shape is taken")                                                             \
+    STRING(tokenizer, "", "GGUF whose tokenizer is taken, or \"bytes\"")                                               \
+    STRING(like, "", "new body: GGUF whose shape is taken")                                                            \
     STRING(chat_template, "", "name of the chat template, instead of the model's own")                                 \
     STRING(system, "", "system message of rows that have none")                                                        \
     INT(iters, 1000, 1, 100000000, "steps of the optimizer")                                                           \
+    INT(num_epochs, 0, 0, 1000000, "passes over the data, instead of iters; 0: iters counts")                          \
     INT(batch_size, 4, 1, 65536, "sequences of full length in a batch")                                                \
     INT(max_seq_length, 2048, 2, 1048576, "tokens of a sequence")                                                      \
     INT(grad_accumulation_steps, 1, 1, 65536, "batches in a step")                                                     \
     FLOAT(learning_rate, 1e-5, 0, 100, "peak learning rate")                                                           \
     SCHEDULE(lr_scheduler, "course of the learning rate after warmup")                                                 \
     INT(warmup_steps, 0, 0, 100000000, "steps over which the learning rate rises from zero")                           \
+    FLOAT(warmup_ratio, 0, 0, 1, "the same as a share of all steps; counts where warmup_steps is 0")                   \
     OPTIMIZER(optimizer, "adamw or sgd")                                                                               \
     FLOAT(weight_decay, 0.01, 0, 100, "decoupled weight decay of matrices")                                            \
     FLOAT(beta1, 0.9, 0, 0.999999, "AdamW: decay of the first moment")                                                 \
@@ -73,22 +75,23 @@ typedef enum tnn_schedule {
     FLOAT(grad_clip, 1, 0, 1e9, "largest gradient norm; 0: no limit")                                                  \
     INT(seed, 0, 0, INT64_MAX, "of weights and order")                                                                 \
     FLAG(mask_prompt, true, "loss on the answers alone")                                                               \
+    STRING(dtype, "f32", "type that is computed in; f32 is the only one so far")                                       \
     FLAG(grad_checkpoint, false, "compute layers again on the way back, to save memory")                               \
     INT(lora_rank, 8, 1, 4096, "rank of the pairs")                                                                    \
     FLOAT(lora_alpha, 16, 0, 1e6, "strength of the pairs: alpha / rank")                                               \
     FLAG(rslora, false, "strength alpha / sqrt(rank)")                                                                 \
-    STRING(lora_modules, "", "linears that get pairs, with commas between (attn_q,ffn_up); empty: all")                \
+    STRING(lora_modules, "all-linear", "linears of the blocks that get pairs: attn_q,ffn_up,... or all-linear")        \
     INT(num_layers, -1, -1, 4096, "last layers that get pairs; -1: all")                                               \
-    FLAG(new_body, false, "warm-start: the model's embeddings in a new body, instead of going on with it")             \
-    INT(d_model, 256, 1, 1048576, "scratch: width")                                                                    \
-    INT(n_layers, 4, 1, 4096, "scratch: layers")                                                                       \
-    INT(n_heads, 8, 1, 65536, "scratch: query heads")                                                                  \
-    INT(n_kv_heads, 0, 0, 65536, "scratch: key heads; 0: as many as query heads")                                      \
-    INT(d_head, 0, 0, 65536, "scratch: width of a head; 0: d_model / n_heads")                                         \
-    INT(d_ff, 768, 1, 16777216, "scratch: width of the feed-forward")                                                  \
-    INT(context_length, 0, 0, 2147483647, "scratch: context written to the model; 0: max_seq_length")                  \
-    FLOAT(rope_base, 10000, 1.001, 1e12, "scratch: RoPE base")                                                         \
-    FLAG(untied, false, "scratch: an output matrix of its own")                                                        \
+    FLAG(new_body, false, "the model's embeddings in a new body, instead of going on with the whole model")            \
+    INT(d_model, 256, 1, 1048576, "new body: width")                                                                   \
+    INT(n_layers, 4, 1, 4096, "new body: layers")                                                                      \
+    INT(n_heads, 8, 1, 65536, "new body: query heads")                                                                 \
+    INT(n_kv_heads, 0, 0, 65536, "new body: key heads; 0: as many as query heads")                                     \
+    INT(d_head, 0, 0, 65536, "new body: width of a head; 0: d_model / n_heads")                                        \
+    INT(d_ff, 768, 1, 16777216, "new body: width of the feed-forward")                                                 \
+    INT(context_length, 0, 0, 2147483647, "new body: context written to the model; 0: max_seq_length")                 \
+    FLOAT(rope_base, 10000, 1.001, 1e12, "new body: RoPE base")                                                        \
+    FLAG(untied, false, "new body: an output matrix of its own")                                                       \
     INT(steps_per_report, 10, 1, 100000000, "steps between two progress lines")                                        \
     INT(steps_per_eval, 200, 1, 100000000, "steps between two validations")                                            \
     INT(val_batches, 25, -1, 100000000, "batches of a validation; -1: all")                                            \
@@ -112,6 +115,7 @@ typedef struct tnn_train_config {
 #undef TNN__CHOICE
 } tnn_train_config;
 
+/* Defaults depend on the recipe where the table's would serve it badly: random weights learn at a rate of 1e-3. */
 TNN_API tnn_train_config tnn_train_config_default(tnn_recipe recipe);
 
 typedef enum tnn_setting_kind {
@@ -156,16 +160,21 @@ typedef struct tnn_train_progress {
 typedef struct tnn_train_hooks {
     void (*on_progress)(void *ctx, const tnn_train_progress *p); /* per reported step and per validation; NULL: none */
     void (*on_message)(void *ctx, const char *line);             /* what was cut, skipped, restored; NULL: none */
-    bool (*should_stop)(void *ctx); /* asked between batches; true: save a checkpoint and end with E_CANCELLED */
+    bool (*should_stop)(void *ctx); /* asked between steps; true: save a checkpoint and end with E_CANCELLED */
     void *ctx;
 } tnn_train_hooks;
 
 /* What a run will take, before it takes it. */
 typedef struct tnn_train_plan {
     tnn_dataset_stats train, valid;
-    int64_t n_params;                   /* trained */
-    int64_t tokens_per_step;            /* at most */
+    int64_t n_params; /* trained */
+    int64_t n_steps;
+    int64_t tokens_per_step; /* at most */
+    int64_t batches_per_step, batches_per_epoch;
     size_t weight_bytes, trainer_bytes; /* held weights; gradients, moments and workspace */
+    size_t mapped_bytes;                /* of the model's file, which the system may give up and read again */
+    size_t memory_bytes;                /* all of these, the data and its batches */
+    const char *result;                 /* name of the file in the folder of the run that will hold the result */
 } tnn_train_plan;
 
 typedef struct tnn_run tnn_run; /* a run that is set up */
@@ -177,6 +186,11 @@ typedef struct tnn_run tnn_run; /* a run that is set up */
 TNN_API tnn_status tnn_run_new(tnn_run **out, tnn_session *s, const tnn_train_config *config, tnn_error *err);
 TNN_API void tnn_run_free(tnn_run *r); /* NULL is allowed */
 TNN_API tnn_train_plan tnn_run_plan(const tnn_run *r);
+/*
+ * Estimates the seconds of a step from at most two seconds of computing, validation and saving aside. The run is then
+ * only to be freed: its weights and moments have been used up.
+ */
+TNN_API tnn_status tnn_run_measure(tnn_run *r, double *seconds_per_step, tnn_error *err);
 TNN_API const tnn_dataset *tnn_run_data(const tnn_run *r); /* of training; lent */
 TNN_API const tnn_tokenizer *tnn_run_tokenizer(const tnn_run *r);
 

@@ -23,6 +23,7 @@ typedef struct tnn_trainer_options {
     float momentum;          /* SGD: 0 */
     float weight_decay;      /* on matrices only; 0.01 */
     float grad_clip;         /* largest gradient norm; 0: no limit; 1 */
+    bool evaluates;          /* plan for tnn_trainer_evaluate at once */
     bool recompute;          /* trade time for memory: compute each layer's inside again on the way back */
     const char *taps;        /* globs of stages to keep; NULL: none */
 } tnn_trainer_options;
@@ -52,7 +53,16 @@ TNN_API tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_
                                    const tnn_trainer_options *options, tnn_error *err);
 TNN_API void tnn_trainer_free(tnn_trainer *t); /* NULL is allowed */
 
-/* Bytes a trainer holds and will hold: gradients, moments, workspace of a batch. */
+/*
+ * Estimates the seconds of accumulating a whole batch of sequences of `length` rows, and of an update, from runs of
+ * fewer rows that take about `budget` seconds together. Weights and moments are not to be used afterwards: gradients of
+ * random ids have passed through them.
+ */
+TNN_API tnn_status tnn_trainer_measure(tnn_trainer *t, int64_t length, double budget, double *batch_seconds,
+                                       double *update_seconds, tnn_error *err);
+
+/* Bytes a trainer holds and will hold: gradients, moments, workspace of a batch and, with `evaluates`, of evaluation.
+ */
 TNN_API size_t tnn_trainer_bytes(const tnn_trainer *t);
 
 /*

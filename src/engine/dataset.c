@@ -235,6 +235,20 @@ void tnn_batch_fill(tnn_batch_buffer *b, const tnn_dataset *d, tnn_cursor *curso
     pad(b);
 }
 
+int64_t tnn_dataset_n_batches(const tnn_dataset *d, int64_t n_rows, int64_t epoch) {
+    int64_t n_batches = 1, filled = 0;
+    for (int64_t k = 0; k < d->stats.n_sequences; k++) {
+        int64_t i = shuffled_index(d->options.seed, epoch, k, d->stats.n_sequences),
+                n = d->begins[i + 1] - d->begins[i];
+        if (n > n_rows - filled) {
+            n_batches++;
+            filled = 0;
+        }
+        filled += n;
+    }
+    return n_batches;
+}
+
 void tnn_batch_scale(tnn_batch_buffer *b, int64_t n_targets) {
     float weight = n_targets > 0 ? 1.0f / (float)n_targets : 0.0f;
     for (int64_t row = 0; row < b->n_rows; row++) {

@@ -8,6 +8,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#include <tinynn/dataset.h>
 
 #include "base/alloc.h"
 #include "core/session.h"
@@ -15,6 +18,7 @@
 
 /* A planned graph over a batch. */
 typedef struct forward {
+    int64_t n_rows;
     tnn_graph *graph; /* NULL: not built */
     tnn_plan *plan;
     tnn_tensor *ids, *positions, *starts, *targets, *weights;
@@ -157,9 +161,9 @@ static tnn_status backward(tnn_trainer *t, forward *f, tnn_error *err) {
     return status;
 }
 
-static tnn_status forward_build(tnn_trainer *t, forward *f, bool training, tnn_error *err) {
+static tnn_status forward_build(tnn_trainer *t, forward *f, int64_t n, bool training, tnn_error *err) {
     if (f->graph) return TNN_OK;
-    int64_t n = t->options.n_rows;
+    f->n_rows = n;
     tnn_status status = tnn_graph_new(&f->graph, t->session, err);
     if (status) return status;
     tnn_graph *g = f->graph;
@@ -227,7 +231,8 @@ tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *ar
     t->arch = arch;
     t->options = *options;
     status = take_params(t, st, err);
-    if (!status) status = forward_build(t, &t->train, true, err);
+    if (!status) status = forward_build(t, &t->train, options->n_rows, true, err);
+    if (!status && options->evaluates) status = forward_build(t, &t->eval, options->n_rows, false, err);
     if (!status) status = build_norm(t, err);
     if (!status) status = build_update(t, err);
     if (status) {
@@ -253,15 +258,15 @@ void tnn_trainer_free(tnn_trainer *t) {
 }
 
 size_t tnn_trainer_bytes(const tnn_trainer *t) {
-    return tnn_store_bytes(t->store) + tnn_plan_bytes(t->train.plan) + tnn_plan_bytes(t->norm.plan) +
-           tnn_plan_bytes(t->update.plan);
+    size_t bytes = tnn_store_bytes(t->store) + tnn_plan_bytes(t->train.plan) + tnn_plan_bytes(t->norm.plan) +
+                   tnn_plan_bytes(t->update.plan);
+    return bytes + (t->eval.plan ? tnn_plan_bytes(t->eval.plan) : 0);
 }
 
 /* --- running --- */
 
-static tnn_status run_batch(const tnn_trainer *t, const forward *f, const tnn_batch *batch, double *loss,
-                            tnn_error *err) {
-    size_t n = (size_t)t->options.n_rows;
+static tnn_status run_batch(const forward *f, const tnn_batch *batch, double *loss, tnn_error *err) {
+    size_t n = (size_t)f->n_rows;
     tnn_status status = tnn_plan_set(f->plan, f->ids, batch->ids, n * sizeof(int32_t), err);
     if (!status) status = tnn_plan_set(f->plan, f->positions, batch->positions, n * sizeof(int32_t), err);
     if (!status) status = tnn_plan_set(f->plan, f->starts, batch->starts, n * sizeof(int32_t), err);
@@ -278,13 +283,13 @@ static tnn_status run_batch(const tnn_trainer *t, const forward *f, const tnn_ba
 }
 
 tnn_status tnn_trainer_accumulate(tnn_trainer *t, const tnn_batch *batch, double *loss, tnn_error *err) {
-    return run_batch(t, &t->train, batch, loss, err);
+    return run_batch(&t->train, batch, loss, err);
 }
 
 tnn_status tnn_trainer_evaluate(tnn_trainer *t, const tnn_batch *batch, double *loss, float *row_losses,
                                 tnn_error *err) {
-    tnn_status status = forward_build(t, &t->eval, false, err);
-    if (!status) status = run_batch(t, &t->eval, batch, loss, err);
+    tnn_status status = forward_build(t, &t->eval, t->options.n_rows, false, err);
+    if (!status) status = run_batch(&t->eval, batch, loss, err);
     if (!status && row_losses) {
         memcpy(row_losses, tnn_plan_data(t->eval.plan, t->eval.losses), (size_t)t->options.n_rows * sizeof *row_losses);
     }
@@ -331,6 +336,72 @@ tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_e
     status = set_hyper(t, lr, factor, err);
     if (!status) status = tnn_plan_run(t->update.plan, err);
     if (!status) t->step++;
+    return status;
+}
+
+/* --- measuring --- */
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/*
+ * Products and sums of one row in the middle of a sequence of `length`: two for each weight of a matrix forward, and
+ * twice that back; the score and the mixing of attention over half the sequence likewise.
+ */
+static double row_cost(const tnn_trainer *t, int64_t length) {
+    const tnn_llama_hparams *hp = tnn_llama_arch_hparams(t->arch);
+    double d = (double)hp->d_model, q = (double)(hp->n_heads * hp->d_head), kv = (double)(hp->n_kv_heads * hp->d_head);
+    double layer = 2 * d * q + 2 * d * kv + 3 * d * (double)hp->d_ff + q * (double)length;
+    return 6 * ((double)hp->n_layers * layer + d * (double)hp->n_vocab);
+}
+
+/* Seconds of n rows in sequences of at most `length`, the second of two runs: the first one touches the memory. */
+static tnn_status time_rows(tnn_trainer *t, int64_t n, int64_t length, double *seconds, tnn_error *err) {
+    tnn_batch_buffer b;
+    forward f = {0};
+    double loss;
+    int64_t n_vocab = tnn_llama_arch_hparams(t->arch)->n_vocab;
+    tnn_status status = tnn_batch_buffer_init(&b, n, &t->session->alloc, err);
+    if (!status) status = forward_build(t, &f, n, true, err);
+    for (int64_t i = 0; i < n && !status; i++) {
+        b.ids[i] = (int32_t)(i * 7919 % n_vocab);
+        b.targets[i] = (int32_t)((i + 1) * 7919 % n_vocab);
+        b.positions[i] = (int32_t)(i % length);
+        b.starts[i] = (int32_t)(i - i % length);
+        b.weights[i] = 1.0f / (float)n;
+    }
+    for (int run = 0; run < 2 && !status; run++) {
+        tnn_batch view = tnn_batch_buffer_view(&b);
+        double start = now();
+        status = run_batch(&f, &view, &loss, err);
+        *seconds = now() - start;
+    }
+    forward_free(&f);
+    tnn_batch_buffer_free(&b);
+    return status;
+}
+
+tnn_status tnn_trainer_measure(tnn_trainer *t, int64_t length, double budget, double *batch_seconds,
+                               double *update_seconds, tnn_error *err) {
+    int64_t n_rows = t->options.n_rows, n = n_rows < 32 ? n_rows : 32;
+    double seconds = 0;
+    tnn_status status = TNN_OK;
+    for (double begin = now(); !status; n = 2 * n < n_rows ? 2 * n : n_rows) {
+        status = time_rows(t, n, length, &seconds, err);
+        /* The next one takes twice two runs of this one. */
+        if (n == n_rows || now() - begin + 4 * seconds > budget) break;
+    }
+    if (status) return status;
+    double cost = row_cost(t, length), measured = row_cost(t, n < length ? n : length);
+    *batch_seconds = seconds * (double)n_rows / (double)n * cost / measured;
+    for (int run = 0; run < 2 && !status; run++) {
+        double start = now();
+        status = tnn_trainer_update(t, 0.0f, NULL, err);
+        *update_seconds = now() - start;
+    }
     return status;
 }
 

@@ -72,6 +72,7 @@ tnn_train_config tnn_train_config_default(tnn_recipe recipe) {
 #define DEF_CHOICE(name, help)             .name = 0,
         TNN_TRAIN_SETTINGS(DEF_STRING, DEF_INT, DEF_FLOAT, DEF_FLAG, DEF_CHOICE, DEF_CHOICE, DEF_CHOICE)};
     c.recipe = (int64_t)recipe;
+    if (recipe == TNN_RECIPE_SCRATCH || recipe == TNN_RECIPE_LENS) c.learning_rate = 1e-3;
     return c;
 }
 
@@ -224,6 +225,7 @@ static tnn_status read_settings(tnn_train_config *c, const json_t *object, const
     *c = tnn_train_config_default(TNN_RECIPE_SCRATCH);
     if (!json_is_string(recipe)) return tnn__fail(err, TNN_E_FORMAT, "%s: recipe is missing", path);
     tnn_status status = tnn_train_config_set(c, "recipe", json_string_value(recipe), err);
+    if (!status) *c = tnn_train_config_default((tnn_recipe)c->recipe);
     for (int i = 0; i < N_SETTINGS && !status; i++) {
         tnn_setting s = filled(i);
         const json_t *value = json_object_get(object, s.name);

@@ -122,7 +122,7 @@ static int64_t checkpoint_below(const loop *l, int64_t below) {
 }
 
 /* A save that fails costs nothing but itself: the run goes on. */
-static void save(loop *l) {
+static bool save(loop *l) {
     char path[PATH_SIZE];
     tnn_error why;
     int64_t step = tnn_trainer_step(l->r->trainer);
@@ -132,8 +132,8 @@ static void save(loop *l) {
     tnn_checkpoint_state written;
     if (!status) status = tnn_checkpoint_peek(path, &written, &l->r->session->alloc, &why);
     if (status) {
-        say(l, "step %" PRId64 " was not saved, the run goes on: %s", step, why.text);
-        return;
+        say(l, "step %" PRId64 " was not saved: %s", step, why.text);
+        return false;
     }
     const tnn__field fields[] = {TNN__TEXT_FIELD("path", path)};
     tnn__events_put(l->events, "checkpoint", step, fields, 1);
@@ -142,6 +142,7 @@ static void save(loop *l) {
         old = checkpoint_below(l, old);
         if (kept >= l->r->config.keep && old >= 0) unlink(checkpoint_path(l, old, path));
     }
+    return true;
 }
 
 /* The newest checkpoint that is whole. */
@@ -320,10 +321,9 @@ static tnn_status train_steps(loop *l) {
     tnn_trainer *t = l->r->trainer;
     while (tnn_trainer_step(t) < c->iters && !out_of_patience(l)) {
         if (stop_asked(l)) {
-            save(l);
-            return tnn__fail(l->err, TNN_E_CANCELLED,
-                             "stopped at step %" PRId64 " of %" PRId64 "; --resume goes on from there",
-                             tnn_trainer_step(t), c->iters);
+            bool saved = save(l);
+            return tnn__fail(l->err, TNN_E_CANCELLED, "stopped at step %" PRId64 " of %" PRId64 ", which is %ssaved",
+                             tnn_trainer_step(t), c->iters, saved ? "" : "not ");
         }
         double loss, grad_norm;
         tnn_status status = one_step(l, &loss, &grad_norm);
@@ -340,7 +340,7 @@ static tnn_status train_steps(loop *l) {
 
 static tnn_status finish(loop *l) {
     char path[PATH_SIZE];
-    const char *name = l->r->config.recipe == TNN_RECIPE_LORA ? "adapter.gguf" : "model.gguf";
+    const char *name = tnn__run_result(l->r);
     int64_t step = tnn_trainer_step(l->r->trainer);
     tnn_status status = tnn__run_export(l->r, path_in(l, name, path), l->err);
     if (status) return status;

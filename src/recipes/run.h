@@ -35,6 +35,7 @@ static inline tnn_store *tnn__trained_store(const tnn_run *r) {
     return r->config.recipe == TNN_RECIPE_LORA ? r->pairs : r->weights;
 }
 
+const char *tnn__run_result(const tnn_run *r); /* name of its file */
 /* Writes the result of a run: model or adapter. */
 tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err);
 

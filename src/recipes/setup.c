@@ -13,6 +13,9 @@
 #include "recipes/run.h"
 #include "text/byte_vocabulary.h"
 
+#define MAX_BATCHES     ((int64_t)100000000)
+#define MEASURE_SECONDS 1.5
+
 static bool given(const char *s) {
     return s && s[0];
 }
@@ -195,7 +198,7 @@ static tnn_status load_base(tnn_run *r, bool trainable, tnn_error *err) {
 
 static bool is_listed(const char *list, const char *module) {
     size_t n = strlen(module);
-    if (!given(list)) return true;
+    if (!given(list) || strcmp(list, "all-linear") == 0) return true;
     for (const char *p = list; *p;) {
         size_t k = strcspn(p, ",");
         if (k == n && memcmp(p, module, n) == 0) return true;
@@ -208,6 +211,7 @@ static const char *const modules[] = {"attn_q", "attn_k", "attn_v", "attn_output
 #define N_MODULES ((int)(sizeof modules / sizeof *modules))
 
 static tnn_status check_modules(const char *list, tnn_error *err) {
+    if (strcmp(list, "all-linear") == 0) return TNN_OK;
     for (const char *p = list; *p;) {
         size_t k = strcspn(p, ",");
         bool known = false;
@@ -298,10 +302,14 @@ static tnn_status make_weights(tnn_run *r, tnn_error *err) {
 
 /* --- trainer --- */
 
+static int64_t batch_rows(const tnn_train_config *c) {
+    return c->batch_size * c->max_seq_length;
+}
+
 static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
     const tnn_train_config *c = &r->config;
     tnn_trainer_options o = {
-        .n_rows = c->batch_size * c->max_seq_length,
+        .n_rows = batch_rows(c),
         .optimizer = (tnn_optimizer)c->optimizer,
         .beta1 = (float)c->beta1,
         .beta2 = (float)c->beta2,
@@ -309,16 +317,40 @@ static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
         .momentum = (float)c->momentum,
         .weight_decay = (float)c->weight_decay,
         .grad_clip = (float)c->grad_clip,
+        .evaluates = r->valid != NULL,
         .recompute = c->grad_checkpoint,
         .taps = given(c->tap) ? c->tap : NULL,
     };
     return tnn_trainer_new(&r->trainer, r->session, r->arch, tnn__trained_store(r), &o, err);
 }
 
+/* What can be told before a file is opened. */
+static tnn_status check_config(const tnn_train_config *c, tnn_error *err) {
+    if (strcmp(c->dtype, "f32") != 0 && strcmp(c->dtype, "F32") != 0)
+        return tnn__fail(err, TNN_E_UNSUPPORTED, "dtype %s: this version trains in f32 only", c->dtype);
+    if (tnn_type_from_name(c->save_type) < 0) return tnn__fail(err, TNN_E_ARG, "save_type %s is no type", c->save_type);
+    return TNN_OK;
+}
+
+/* Steps that were asked for as a number of epochs or a share. */
+static tnn_status count_steps(tnn_run *r, tnn_error *err) {
+    tnn_train_config *c = &r->config;
+    int64_t n_batches = 0;
+    for (int64_t epoch = 0; epoch < c->num_epochs; epoch++) {
+        n_batches += tnn_dataset_n_batches(r->train, batch_rows(c), epoch);
+        if (n_batches > MAX_BATCHES) return tnn__fail(err, TNN_E_ARG, "num_epochs %" PRId64 " is too many", epoch);
+    }
+    if (c->num_epochs > 0) c->iters = (n_batches - 1) / c->grad_accumulation_steps + 1;
+    if (c->warmup_steps == 0) c->warmup_steps = (int64_t)(c->warmup_ratio * (double)c->iters);
+    return TNN_OK;
+}
+
 static tnn_status set_up(tnn_run *r, tnn_error *err) {
-    tnn_status status = open_base(r, err);
+    tnn_status status = check_config(&r->config, err);
+    if (!status) status = open_base(r, err);
     if (!status) status = open_vocabulary(r, err);
     if (!status) status = open_data(r, err);
+    if (!status) status = count_steps(r, err);
     if (!status) status = make_weights(r, err);
     if (!status) status = make_trainer(r, err);
     return status;
@@ -363,15 +395,34 @@ void tnn_run_free(tnn_run *r) {
 tnn_train_plan tnn_run_plan(const tnn_run *r) {
     tnn_train_plan plan = {
         .train = tnn_dataset_get_stats(r->train),
-        .tokens_per_step = r->config.batch_size * r->config.max_seq_length * r->config.grad_accumulation_steps,
+        .n_steps = r->config.iters,
+        .tokens_per_step = batch_rows(&r->config) * r->config.grad_accumulation_steps,
+        .batches_per_step = r->config.grad_accumulation_steps,
+        .batches_per_epoch = tnn_dataset_n_batches(r->train, batch_rows(&r->config), 0),
         .weight_bytes = tnn_store_bytes(r->weights) + (r->pairs ? tnn_store_bytes(r->pairs) : 0),
         .trainer_bytes = tnn_trainer_bytes(r->trainer),
     };
     if (r->valid) plan.valid = tnn_dataset_get_stats(r->valid);
+    for (int64_t i = 0; r->base && i < tnn_gguf_n_tensors(r->base); i++) {
+        plan.mapped_bytes += tnn_gguf_tensor_at(r->base, i)->n_bytes;
+    }
+    size_t per_row = 4 * sizeof(int32_t) + sizeof(float), per_token = sizeof(int32_t) + 1;
+    plan.memory_bytes = plan.weight_bytes + plan.trainer_bytes + plan.mapped_bytes +
+                        (size_t)plan.tokens_per_step * per_row +
+                        (size_t)(plan.train.n_tokens + plan.valid.n_tokens) * per_token;
+    plan.result = tnn__run_result(r);
     for (int64_t i = 0; i < tnn_trainer_n_params(r->trainer); i++) {
         plan.n_params += tnn_tensor_elements(tnn_trainer_value(r->trainer, i));
     }
     return plan;
+}
+
+tnn_status tnn_run_measure(tnn_run *r, double *seconds_per_step, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    double batch, update;
+    tnn_status status = tnn_trainer_measure(r->trainer, c->max_seq_length, MEASURE_SECONDS, &batch, &update, err);
+    if (!status) *seconds_per_step = (double)c->grad_accumulation_steps * batch + update;
+    return status;
 }
 
 const tnn_dataset *tnn_run_data(const tnn_run *r) {
@@ -383,6 +434,10 @@ const tnn_tokenizer *tnn_run_tokenizer(const tnn_run *r) {
 }
 
 /* --- result --- */
+
+const char *tnn__run_result(const tnn_run *r) {
+    return r->config.recipe == TNN_RECIPE_LORA ? "adapter.gguf" : "model.gguf";
+}
 
 tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err) {
     const tnn_train_config *c = &r->config;

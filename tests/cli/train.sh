@@ -1,0 +1,112 @@
+# Runs from the command: what they leave in their folder, plans, resuming, interrupts, and what is refused.
+command -v python3 >/dev/null || skip "python3 is not installed"
+python3 "$TESTS/cli/make_model.py" tiny.gguf
+python3 -c 'print("the hero went home and he said that the time has come. " * 60)' >text
+mkdir data
+cat >data/train.jsonl <<'JSON'
+{"messages": [{"role": "user", "content": "he?"}, {"role": "assistant", "content": "the one"}, {"role": "user", "content": "she?"}, {"role": "assistant", "content": "the two"}]}
+{"messages": [{"role": "user", "content": "it?"}, {"role": "assistant", "content": "the three"}]}
+JSON
+cp data/train.jsonl data/valid.jsonl
+small="--batch-size 2 --max-seq-length 64 -t 2"
+shape="--d-model 32 --n-layers 2 --n-heads 4 --n-kv-heads 2 --d-ff 64"
+
+# check_events DIR STEPS: objects in order; steps that rise; the keys that readers count on.
+cat >events.py <<'PYTHON'
+import json, sys
+events = [json.loads(line) for line in open(sys.argv[1] + "/events.jsonl")]
+steps = [e for e in events if e["kind"] == "step"]
+assert events[0]["kind"] == "run_start" and events[-1]["kind"] == "run_end", events
+assert [e["step"] for e in steps] == sorted({e["step"] for e in steps}) and steps[-1]["step"] == int(sys.argv[2]), steps
+for e in steps:
+    assert all(k in e for k in ("step", "loss", "lr", "grad_norm", "tokens", "wall_us")), e
+PYTHON
+check_events() {
+    python3 events.py "$1" "$2" 2>err || fail "events of $1"
+}
+
+# From scratch, then again the same, with one thread.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --text text --tokenizer bytes $shape $small --iters 25 --out one --json
+expect_json 'd["result"] == "one/model.gguf" and d["steps"] == 25 and d["loss"] < 5 and d["val_loss"] is None'
+expect_err 'step 25/25  loss'
+check_events one 25
+grep -q '<svg' one/report.html || fail "no curves in the report"
+expect 0 "$TNN" run one/model.gguf -p "the hero" -n 4 --json
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --text text --tokenizer bytes $shape $small --iters 25 --out two -t 1
+expect_out 'two/model.gguf'
+cmp -s one/model.gguf two/model.gguf || fail "the number of threads changes the model"
+
+# Low-rank pairs over a model; nothing in the model changes.
+cp tiny.gguf before.gguf
+# shellcheck disable=SC2086
+expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --learning-rate 1e-2 --lora-rank 4 --lora-alpha 8 --seed 3 \
+    $small --steps-per-report 1 --steps-per-eval 4 --out lora --json
+expect_json 'd["best_val_loss"] <= d["val_loss"] < 5'
+check_events lora 12
+cmp -s tiny.gguf before.gguf || fail "the base model changed"
+[ -s lora/adapter.gguf ] && [ -s lora/best.gguf ] || fail "adapter.gguf or best.gguf is missing"
+# shellcheck disable=SC2086
+expect 0 "$TNN" train full tiny.gguf --data data --iters 3 --learning-rate 1e-3 $small --mask-prompt --out full
+[ -s full/model.gguf ] || fail "model.gguf is missing"
+# shellcheck disable=SC2086
+expect 0 "$TNN" train warm-start tiny.gguf --text text --num-epochs 1 $small --out warm --json
+python3 -c 'import json; c = json.load(open("warm/config.json")); assert c["iters"] > 1 and c["num_epochs"] == 1' ||
+    fail "num_epochs does not set iters"
+# shellcheck disable=SC2086
+expect 0 "$TNN" train lens tiny.gguf --text text $shape --d-model 16 --iters 3 $small --out lens
+expect 0 "$TNN" run lens/model.gguf -p "the hero" -n 4 --json
+
+# A run without --out gets a folder of its own.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --text text --tokenizer tiny.gguf $shape $small --iters 1
+[ -s "$(head -1 out)" ] || fail "the result is not where it was said to be"
+expect_out 'runs/scratch-'
+
+# --plan writes nothing, and shows what is learned: every answer, and nothing else.
+expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --max-seq-length 128 --batch-size 1 --plan --json --out plan
+[ ! -e plan ] || fail "--plan wrote a folder"
+expect_json '[x["text"] for x in d["first_row"] if x["learned"]] == ["the one<|im_end|>", "the two<|im_end|>"]'
+expect_json 'd["steps"] == 12 and d["train"]["rows"] == 2 and 0 < d["seconds"] < 60 and d["parameters"] > 0'
+expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --max-seq-length 128 --batch-size 1 --plan --no-mask-prompt
+expect_out 'under loss'
+expect_out 'learned  '
+
+# An interrupt saves and ends with status 1; the resumed run gives what an uninterrupted one does.
+run="$TNN train scratch --text text --tokenizer bytes $shape --batch-size 2 --max-seq-length 64 -t 1 --iters 1500 --save-every 0"
+$run --out whole >out 2>err || fail "the whole run"
+for signal in INT TERM; do
+    rm -rf halves
+    $run --out halves >out 2>err &
+    pid=$!
+    while ! grep -q '^step 10/' err; do sleep 0.02; done
+    kill -$signal $pid
+    code=0
+    wait $pid || code=$?
+    [ $code -eq 1 ] || fail "an interrupted run ends with $code"
+    expect_err 'saved; tnn train --resume halves goes on'
+    expect 0 "$TNN" train --resume halves
+    expect_err 'goes on from step'
+    cmp -s whole/model.gguf halves/model.gguf || fail "the resumed run gives another model"
+    check_events halves 1500
+done
+
+# Refused, in one line.
+expect_error 2 'RECIPE is missing' -- "$TNN" train
+expect_error 2 "'lorra' is no recipe" -- "$TNN" train lorra tiny.gguf
+expect_error 2 'MODEL is missing' -- "$TNN" train full --data data
+expect_error 2 'scratch takes no MODEL' -- "$TNN" train scratch tiny.gguf --data data
+expect_error 2 '--lora-rank does not go with the recipe full' -- "$TNN" train full tiny.gguf --data data --lora-rank 4
+expect_error 2 '--iters 0' 'from 1' -- "$TNN" train full tiny.gguf --data data --iters 0
+expect_error 2 '--optimizer lion' 'adamw' -- "$TNN" train full tiny.gguf --data data --optimizer lion
+expect_error 2 "did you mean '--learning-rate'" -- "$TNN" train full tiny.gguf --data data --learning_rates 1
+expect_error 2 'f32 only' -- "$TNN" train full tiny.gguf --data data --dtype bf16
+expect_error 2 'attn_qq' 'attn_q, attn_k' -- "$TNN" train lora tiny.gguf --data data --lora-modules attn_q,attn_qq
+expect_error 2 'either a folder' -- "$TNN" train full tiny.gguf
+expect_error 2 'no-such' -- "$TNN" train full tiny.gguf --data no-such
+expect_error 2 'holds a run already' '--resume one' -- "$TNN" train full tiny.gguf --data data --out one
+expect_error 2 'leave --iters' -- "$TNN" train --resume one --iters 4
+expect_error 2 'nothing-here/config.json' -- "$TNN" train --resume nothing-here
+printf x >>tiny.gguf
+expect_error 1 'has changed since this run began' -- "$TNN" train --resume lora
