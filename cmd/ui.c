@@ -26,7 +26,8 @@ static void print_line(const char *kind, const char *fmt, va_list args) {
     fprintf(stderr, "tnn%s%s: %s%s\n", *verb_name ? " " : "", verb_name, kind, text);
 }
 
-int ui_error(int code, const char *fmt, ...) {
+/* The name in parentheses: for the analyzer it is a macro too. */
+int(ui_error)(int code, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     print_line("", fmt, args);

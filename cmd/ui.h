@@ -24,6 +24,9 @@ void ui_set_verb(const char *name);
 
 /* "tnn VERB: text" on stderr, control characters made visible; returns `code` so that callers can return it. */
 int ui_error(int code, const char *fmt, ...) UI_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* sees one file at a time: it is told that this returns the code it is given */
+#define ui_error(code, ...) ((void)(ui_error)((code), __VA_ARGS__), (code))
+#endif
 void ui_note(const char *fmt, ...) UI_PRINTF(1, 2);
 /* Reports what the library said and returns the exit status that fits it; a file that cannot be read is bad input. */
 int ui_fail(const tnn_error *err);
