@@ -46,7 +46,7 @@ typedef struct arg_positional {
     bool required;
 } arg_positional;
 
-#define ARG_MAX_GROUPS      9
+#define ARG_MAX_GROUPS      10
 #define ARG_MAX_POSITIONALS 3
 
 typedef struct verb {

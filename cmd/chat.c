@@ -16,6 +16,7 @@
 typedef struct chat_verb_args {
     file_args file;
     compute_args compute;
+    adapter_args adapters;
     context_args context;
     sample_args sample;
     chat_args chat;
@@ -153,6 +154,7 @@ static int run(void *p) {
     chat c = {.args = args};
     sample_args_pick_seed(&args->sample);
     int code = open_engine(&c.engine, &args->file, &args->compute);
+    if (code == UI_OK) code = open_adapters(&c.engine, &args->adapters);
     if (code == UI_OK) code = conversation_begin(&c.conversation, c.engine.model, &args->chat);
     if (code == UI_OK) code = open_seq(&c.engine, &args->context, NULL);
     c.generation = (generation){.sample = &args->sample,
@@ -180,6 +182,7 @@ const verb verb_chat = {
                {verb_options, 0},
                {sample_options, offsetof(chat_verb_args, sample)},
                {context_options, offsetof(chat_verb_args, context)},
+               {adapter_options, offsetof(chat_verb_args, adapters)},
                {compute_options, offsetof(chat_verb_args, compute)},
                {file_options, offsetof(chat_verb_args, file)}},
     .args_size = sizeof(chat_verb_args),

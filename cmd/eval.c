@@ -14,6 +14,7 @@
 typedef struct eval_args {
     file_args file;
     compute_args compute;
+    adapter_args adapters;
     tap_args taps;
     context_args context;
     const char *text;
@@ -120,6 +121,7 @@ static int run(void *p) {
         args->context.n_batch = args->context.n_ctx / 2 < 1024 ? args->context.n_ctx / 2 : 512;
     int code = taps_begin(&w.taps, &args->taps);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK) code = read_ids(args, &e, &ids);
     if (code == UI_OK) code = open_seq(&e, &args->context, w.taps.globs);
     if (code == UI_OK) code = measure(args, &e, &ids, &w);
@@ -139,6 +141,7 @@ const verb verb_eval = {
     .positionals = {{"MODEL", offsetof(eval_args, file.model), false}},
     .groups = {{verb_options, 0},
                {tap_options, offsetof(eval_args, taps)},
+               {adapter_options, offsetof(eval_args, adapters)},
                {compute_options, offsetof(eval_args, compute)},
                {file_options, offsetof(eval_args, file)}},
     .args_size = sizeof(eval_args),

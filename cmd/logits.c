@@ -15,6 +15,7 @@
 typedef struct logits_args {
     file_args file;
     compute_args compute;
+    adapter_args adapters;
     prompt_args prompt;
     tap_args taps;
     context_args context;
@@ -100,6 +101,7 @@ static int run(void *p) {
     if (!args->out) return ui_error(UI_USAGE, "-o FILE is missing: where the rows go");
     int code = taps_begin(&s.taps, &args->taps);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK)
         code = input_prompt(&args->prompt, tnn_model_tokenizer(e.model), tnn_model_hparams(e.model)->n_vocab, &ids);
     if (code == UI_OK && ids.n == 0) code = ui_error(UI_USAGE, "the prompt is empty; give at least one token");
@@ -120,6 +122,7 @@ const verb verb_logits = {
     .groups = {{prompt_options, offsetof(logits_args, prompt)},
                {verb_options, 0},
                {tap_options, offsetof(logits_args, taps)},
+               {adapter_options, offsetof(logits_args, adapters)},
                {compute_options, offsetof(logits_args, compute)},
                {file_options, offsetof(logits_args, file)}},
     .args_size = sizeof(logits_args),

@@ -6,8 +6,8 @@
 #include "verbs.h"
 
 static const verb *const verbs[] = {
-    &verb_run,  &verb_chat,  &verb_show,     &verb_list,  &verb_tokenize, &verb_logits,
-    &verb_eval, &verb_train, &verb_quantize, &verb_bench, &verb_version,
+    &verb_run,  &verb_chat,  &verb_show,  &verb_list,     &verb_tokenize, &verb_logits,
+    &verb_eval, &verb_train, &verb_merge, &verb_quantize, &verb_bench,    &verb_version,
 };
 
 enum { N_VERBS = sizeof verbs / sizeof *verbs };

@@ -1,10 +1,13 @@
 /* Opening files, models and sequences as the shared options say. */
 #include "open.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <tinynn/adapter.h>
 
 #include "models.h"
 #include "ui.h"
@@ -23,6 +26,12 @@ const arg_option compute_options[] = {
     {"-t, --threads", ARG_INT, offsetof(compute_args, n_threads), "N", 0, 1024, "all processors", "threads"},
     {"--isa", ARG_TEXT, offsetof(compute_args, isa), "NAME", 0, 0, "the best there is",
      "highest instruction set to use: portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16, neon, dotprod, i8mm"},
+    {0},
+};
+
+const arg_option adapter_options[] = {
+    {"--lora", ARG_TEXTS, offsetof(adapter_args, lora), "FILE[:SCALE]", 0, 0, NULL,
+     "an adapter (GGUF) beside the model, at SCALE times its strength; may be given many times"},
     {0},
 };
 
@@ -88,6 +97,34 @@ int open_engine(engine *e, const file_args *file, const compute_args *compute) {
         if (tnn_model_load(&e->model, e->session, path, &options, &err) != TNN_OK) code = ui_fail(&err);
     }
     free(path);
+    return code;
+}
+
+/* "F:0.5" is the file F at a scale of 0.5, unless a file has that name. path has room for text. */
+static int read_adapter(const char *text, char *path, float *scale) {
+    const char *colon = strrchr(text, ':');
+    memcpy(path, text, strlen(text) + 1);
+    *scale = 1.0f;
+    if (!colon || access(text, F_OK) == 0) return UI_OK;
+    char *end;
+    *scale = strtof(colon + 1, &end);
+    if (end == colon + 1 || *end || !isfinite(*scale))
+        return ui_error(UI_USAGE, "--lora %s: what follows the colon is the scale, a number", text);
+    path[colon - text] = 0;
+    return UI_OK;
+}
+
+int open_adapters(engine *e, const adapter_args *args) {
+    int code = UI_OK;
+    for (int i = 0; i < args->lora.n && code == UI_OK; i++) {
+        float scale;
+        tnn_error err;
+        char *path = malloc(strlen(args->lora.items[i]) + 1);
+        if (!path) return ui_error(UI_FAILURE, "out of memory");
+        code = read_adapter(args->lora.items[i], path, &scale);
+        if (code == UI_OK && tnn_model_add_adapter(e->model, path, scale, &err) != TNN_OK) code = ui_fail(&err);
+        free(path);
+    }
     return code;
 }
 

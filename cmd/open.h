@@ -23,6 +23,10 @@ typedef struct compute_args {
     const char *isa;
 } compute_args;
 
+typedef struct adapter_args {
+    arg_texts lora;
+} adapter_args;
+
 typedef struct context_args {
     int64_t n_ctx, n_batch;
     const char *kv_type;
@@ -30,6 +34,7 @@ typedef struct context_args {
 
 extern const arg_option file_options[];
 extern const arg_option compute_options[];
+extern const arg_option adapter_options[];
 extern const arg_option context_options[];
 
 void context_args_init(context_args *args); /* defaults, from the library's */
@@ -52,6 +57,8 @@ typedef struct engine {
 int open_session(engine *e, const compute_args *compute);
 /* Session and model. Whatever comes of it, close_engine frees what is there. */
 int open_engine(engine *e, const file_args *file, const compute_args *compute);
+/* Adapters beside the model's linears: F or F:SCALE each. Before open_seq. */
+int open_adapters(engine *e, const adapter_args *args);
 /* `taps` are globs separated by commas, or NULL. */
 int open_seq(engine *e, const context_args *context, const char *taps);
 void close_engine(engine *e);

@@ -17,6 +17,7 @@
 typedef struct run_args {
     file_args file;
     compute_args compute;
+    adapter_args adapters;
     prompt_args prompt;
     context_args context;
     sample_args sample;
@@ -132,6 +133,7 @@ static int run(void *p) {
     sample_args_pick_seed(&args->sample);
     int code = taps_begin(&t, &args->taps);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK) code = encode(args, e.model, &prompt);
     if (code == UI_OK) code = open_seq(&e, &args->context, t.globs);
     if (code == UI_OK) code = generate(args, &e, &t, &prompt);
@@ -156,6 +158,7 @@ const verb verb_run = {
                {sample_options, offsetof(run_args, sample)},
                {context_options, offsetof(run_args, context)},
                {tap_options, offsetof(run_args, taps)},
+               {adapter_options, offsetof(run_args, adapters)},
                {compute_options, offsetof(run_args, compute)},
                {file_options, offsetof(run_args, file)}},
     .args_size = sizeof(run_args),

@@ -5,6 +5,6 @@
 #include "args.h"
 
 extern const verb verb_run, verb_chat, verb_show, verb_list, verb_tokenize, verb_logits, verb_eval, verb_train,
-    verb_quantize, verb_bench, verb_version;
+    verb_merge, verb_quantize, verb_bench, verb_version;
 
 #endif

@@ -12,6 +12,7 @@
 #include <tinynn/gguf.h>
 #include <tinynn/isa.h>
 #include <tinynn/llama_arch.h>
+#include <tinynn/merge.h>
 #include <tinynn/model.h>
 #include <tinynn/ops.h>
 #include <tinynn/probe.h>

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/threads.h"
+#include "engine/quantize.h"
 #include "engine/quantize_mix.h"
 
 #define TASK_ELEMENTS  (16 << 10) /* at least, as long as rows are shorter */
@@ -17,6 +18,7 @@
 #define F16_OVERFLOW   65520.0f  /* the smallest magnitude that rounds to infinity */
 
 typedef struct job {
+    const tnn__conversion *conversion;
     const tnn_gguf *g;
     const tnn_quantize_options *options;
     const tnn_allocator *alloc;
@@ -36,6 +38,7 @@ typedef struct panel {
     const job *job;
     const tnn_gguf_tensor *tensor;
     tnn_type type;
+    bool edited;
     int64_t first, n_rows, rows_per_task;
     size_t bytes_in, bytes_out;   /* of a row */
     int64_t bad_row[PANEL_TASKS]; /* -1: none */
@@ -62,6 +65,7 @@ static void convert_rows(void *ctx, int64_t task, int worker) {
     p->status[task] = TNN_OK;
     for (int64_t r = begin; r < end && r < p->n_rows; r++) {
         tnn_status status = tnn_dequantize_row((tnn_type)p->tensor->type, in + (size_t)r * p->bytes_in, row, n);
+        if (status == TNN_OK && p->edited) p->job->conversion->edit_row(p->job->conversion->ctx, p->first + r, row);
         if (status == TNN_OK && !fits(row, n, limit_of(p->type))) status = TNN_E_RANGE;
         if (status == TNN_OK)
             status = tnn_quantize_row(p->type, row, p->job->panel + (size_t)r * p->bytes_out, n, NULL);
@@ -118,9 +122,13 @@ static tnn_status reserve_panel(job *j, const panel *p, int64_t rows, tnn_error 
     return status;
 }
 
-static tnn_status convert_tensor(job *j, const tnn_gguf_tensor *t, tnn_type type, tnn_error *err) {
+static tnn_status convert_tensor(job *j, const tnn_gguf_tensor *t, tnn_type type, bool edited, tnn_error *err) {
     int64_t row = t->ne[0], n_rows = t->ne[1] * t->ne[2] * t->ne[3];
-    panel p = {.job = j, .tensor = t, .type = type, .rows_per_task = row < TASK_ELEMENTS ? TASK_ELEMENTS / row : 1};
+    panel p = {.job = j,
+               .tensor = t,
+               .type = type,
+               .edited = edited,
+               .rows_per_task = row < TASK_ELEMENTS ? TASK_ELEMENTS / row : 1};
     p.bytes_in = tnn_row_bytes(t->type, row);
     p.bytes_out = tnn_row_bytes((int32_t)type, row);
     int64_t tasks = PANEL_ELEMENTS / (row * p.rows_per_task);
@@ -158,12 +166,14 @@ static tnn_status check_tensor(const tnn_gguf_tensor *t, int32_t type, tnn_error
                      tnn_type_get_info(t->type)->name, tnn_type_get_info(type)->name);
 }
 
-static tnn_status declare(job *j, tnn_file_type target, tnn_error *err) {
+static tnn_status declare(job *j, tnn_error *err) {
     static const char *const of_split[] = {"split."};
     static const char type_key[] = "general.file_type", version_key[] = "general.quantization_version";
     tnn_gguf_copy_kv(j->writer, j->g, of_split, 1);
-    tnn_gguf_set_u32(j->writer, type_key, (uint32_t)target);
-    tnn_gguf_set_u32(j->writer, version_key, 2);
+    if (j->conversion->file_type >= 0) {
+        tnn_gguf_set_u32(j->writer, type_key, (uint32_t)j->conversion->file_type);
+        tnn_gguf_set_u32(j->writer, version_key, 2);
+    }
     for (int64_t i = 0; i < tnn_gguf_n_tensors(j->g); i++) {
         const tnn_gguf_tensor *t = tnn_gguf_tensor_at(j->g, i);
         tnn_status status = check_tensor(t, j->types[i], err);
@@ -179,14 +189,17 @@ static tnn_status write_tensors(job *j, tnn_error *err) {
     j->step.count = tnn_gguf_n_tensors(j->g);
     for (int64_t i = 0; i < j->step.count && status == TNN_OK; i++) {
         const tnn_gguf_tensor *t = tnn_gguf_tensor_at(j->g, i);
-        bool converted = j->types[i] != t->type;
+        bool converted = j->types[i] != t->type, edited = false;
         j->step.tensor = t;
         j->step.type = j->types[i];
         j->step.index = i;
         status = report_step(j, err);
+        if (status == TNN_OK && j->conversion->begin_tensor)
+            status = j->conversion->begin_tensor(j->conversion->ctx, t, &edited, err);
         if (status != TNN_OK) break;
+        converted = converted || edited;
         if (t->n_bytes > 0)
-            status = converted ? convert_tensor(j, t, (tnn_type)j->types[i], err) : copy_tensor(j, t, err);
+            status = converted ? convert_tensor(j, t, (tnn_type)j->types[i], edited, err) : copy_tensor(j, t, err);
         *(converted ? &j->result.n_converted : &j->result.n_copied) += 1;
         j->result.n_requantized += converted && tnn_type_get_info(t->type)->quantized;
         j->result.bytes_in += t->n_bytes;
@@ -195,10 +208,10 @@ static tnn_status write_tensors(job *j, tnn_error *err) {
     return status;
 }
 
-static tnn_status run_job(job *j, const char *path, tnn_file_type target, tnn_error *err) {
+static tnn_status run_job(job *j, const char *path, tnn_error *err) {
     tnn_status status = tnn__team_new(&j->team, j->options->n_threads, j->alloc, err);
     if (status == TNN_OK) status = tnn_gguf_writer_new(&j->writer, j->alloc, err);
-    if (status == TNN_OK) status = declare(j, target, err);
+    if (status == TNN_OK) status = declare(j, err);
     if (status == TNN_OK && tnn_gguf_writer_begin(j->writer, path) != TNN_OK)
         status = tnn_gguf_writer_finish(j->writer, err);
     if (status == TNN_OK) status = write_tensors(j, err);
@@ -210,20 +223,28 @@ static tnn_status run_job(job *j, const char *path, tnn_file_type target, tnn_er
     return status;
 }
 
+tnn_status tnn__convert_file(const tnn__conversion *c, const char *path, tnn_quantize_result *result, tnn_error *err) {
+    job j = {.conversion = c, .g = c->g, .options = c->options, .types = c->types};
+    j.alloc = tnn__allocator_or_default(c->options->allocator);
+    j.result.n_fallback = c->n_fallback;
+    tnn_status status = run_job(&j, path, err);
+    if (status == TNN_OK && result) *result = j.result;
+    return status;
+}
+
 tnn_status tnn_quantize_file(const tnn_gguf *g, const char *path, tnn_file_type target,
                              const tnn_quantize_options *options, tnn_quantize_result *result, tnn_error *err) {
     tnn_quantize_options standard = tnn_quantize_options_default();
-    job j = {.g = g, .options = options ? options : &standard};
-    if (j.options->n_threads < 1 || j.options->n_threads > 1024)
-        return tnn__fail(err, TNN_E_ARG, "n_threads is %d; it goes from 1 to 1024", j.options->n_threads);
-    j.alloc = tnn__allocator_or_default(j.options->allocator);
+    tnn__conversion c = {.g = g, .file_type = (int32_t)target, .options = options ? options : &standard};
+    if (c.options->n_threads < 1 || c.options->n_threads > 1024)
+        return tnn__fail(err, TNN_E_ARG, "n_threads is %d; it goes from 1 to 1024", c.options->n_threads);
+    const tnn_allocator *a = tnn__allocator_or_default(c.options->allocator);
     size_t n = (size_t)tnn_gguf_n_tensors(g);
-    int32_t *types = tnn__calloc_array(j.alloc, n, sizeof *types);
+    int32_t *types = tnn__calloc_array(a, n, sizeof *types);
     if (!types) return tnn__fail_nomem(err, "the types of tensors", n * sizeof *types);
-    tnn_status status = tnn__quantize_types(g, target, j.options, types, &j.result.n_fallback, err);
-    j.types = types;
-    if (status == TNN_OK) status = run_job(&j, path, target, err);
-    if (status == TNN_OK && result) *result = j.result;
-    tnn__free_array(j.alloc, types, n, sizeof *types);
+    tnn_status status = tnn__quantize_types(g, target, c.options, types, &c.n_fallback, err);
+    c.types = types;
+    if (status == TNN_OK) status = tnn__convert_file(&c, path, result, err);
+    tnn__free_array(a, types, n, sizeof *types);
     return status;
 }
