@@ -37,13 +37,13 @@ static int64_t min_i64(int64_t a, int64_t b) {
 KERNEL void gemm_q8(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
     switch (a->n_cols) {
     case 1:
-        multiply_rows(type, 1, a, row0, row1);
+        multiply_rows(type, 1, a, row0, row1, scratch);
         break;
     case 2:
-        multiply_rows(type, 2, a, row0, row1);
+        multiply_rows(type, 2, a, row0, row1, scratch);
         break;
     case 3:
-        multiply_rows(type, 3, a, row0, row1);
+        multiply_rows(type, 3, a, row0, row1, scratch);
         break;
     default:
         multiply_panels(type, a, row0, row1, scratch);
@@ -72,7 +72,8 @@ KERNEL void gemm_q8(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_
     }                                                                                                                  \
     static size_t scratch_##name(int64_t n_in, int64_t n_cols, int64_t rows) {                                         \
         (void)rows;                                                                                                    \
-        return n_cols <= FEW_COLUMNS ? 0 : panel_bytes(TNN_TYPE_##TYPE, n_in);                                         \
+        return n_cols <= FEW_COLUMNS ? rows_scratch_bytes(TNN_TYPE_##TYPE, n_in, n_cols)                               \
+                                     : panel_bytes(TNN_TYPE_##TYPE, n_in);                                             \
     }
 TNN__Q8_TYPES(X)
 #undef X

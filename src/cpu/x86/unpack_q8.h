@@ -128,6 +128,13 @@ KERNEL __m256i load256(const void *p) {
     return _mm256_loadu_si256(p);
 }
 
+/* Codes, which lie across cache lines more often than not: loaded once into a register for all that uses them. */
+KERNEL __m256i load_block256(const void *p) {
+    __m256i v = load256(p);
+    PIN(v);
+    return v;
+}
+
 /* Each byte shifted right by n bits and cut to the bits of mask, which are few enough that no neighbour shows. */
 KERNEL __m256i bits(__m256i v, int n, int mask) {
     return _mm256_and_si256(_mm256_srli_epi16(v, n), _mm256_set1_epi8((char)mask));
@@ -151,23 +158,31 @@ KERNEL __m256i fifth_bits(const uint8_t *qh) {
     return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit), _mm256_set1_epi8(16));
 }
 
+/* 16 in each of the 16 + 16 bytes whose bit is set in the low or high 16 bits of its half's word. */
+KERNEL __m256i fifth_bits16(__m256i words, int high) {
+    __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0, 0x0101010101010101);
+    __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
+    __m256i v = _mm256_shuffle_epi8(words, high ? _mm256_add_epi8(byte, _mm256_set1_epi8(2)) : byte);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit), _mm256_set1_epi8(16));
+}
+
 /* The doubled FP4 values plus code_offset. */
 static const int8_t fp4_codes[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
 KERNEL __m256i codes_q5_k(const tnn__block_q5_k *b, int g) {
-    __m256i high = bits(load256(b->qh), g, 1);
-    return _mm256_or_si256(bits(load256(b->qs + g / 2 * 32), g % 2 * 4, 15), _mm256_slli_epi16(high, 4));
+    __m256i high = bits(load_block256(b->qh), g, 1);
+    return _mm256_or_si256(bits(load_block256(b->qs + g / 2 * 32), g % 2 * 4, 15), _mm256_slli_epi16(high, 4));
 }
 
 KERNEL __m256i codes_q6_k(const tnn__block_q6_k *b, int g) {
-    __m256i low = bits(load256(b->ql + g / 4 * 64 + g % 2 * 32), g % 4 / 2 * 4, 15);
-    __m256i high = bits(load256(b->qh + g / 4 * 32), g % 4 * 2, 3);
+    __m256i low = bits(load_block256(b->ql + g / 4 * 64 + g % 2 * 32), g % 4 / 2 * 4, 15);
+    __m256i high = bits(load_block256(b->qh + g / 4 * 32), g % 4 * 2, 3);
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
 }
 
 KERNEL __m256i codes_q3_k(const tnn__block_q3_k *b, int g) {
-    __m256i low = bits(load256(b->qs + g / 4 * 32), g % 4 * 2, 3);
-    __m256i high = bits(load256(b->hmask), g, 1);
+    __m256i low = bits(load_block256(b->qs + g / 4 * 32), g % 4 * 2, 3);
+    __m256i high = bits(load_block256(b->hmask), g, 1);
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 2));
 }
 
@@ -188,23 +203,46 @@ KERNEL __m256i group_codes(tnn_type type, const uint8_t *chunk, int g) {
         return _mm256_or_si256(nibbles(b->qs), fifth_bits(b->qh));
     }
     case TNN_TYPE_Q8_0:
-        return load256(((const tnn__block_q8_0 *)block)->qs);
+        return load_block256(((const tnn__block_q8_0 *)block)->qs);
     case TNN_TYPE_IQ4_NL:
         return lookup(tnn__iq4_values, nibbles(((const tnn__block_iq4_nl *)block)->qs));
     case TNN_TYPE_IQ4_XS:
         return lookup(tnn__iq4_values, nibbles(((const tnn__block_iq4_xs *)block)->qs + 16 * g));
     case TNN_TYPE_Q2_K:
-        return bits(load256(((const tnn__block_q2_k *)block)->qs + g / 4 * 32), g % 4 * 2, 3);
+        return bits(load_block256(((const tnn__block_q2_k *)block)->qs + g / 4 * 32), g % 4 * 2, 3);
     case TNN_TYPE_Q3_K:
         return codes_q3_k((const tnn__block_q3_k *)block, g);
     case TNN_TYPE_Q4_K:
-        return bits(load256(((const tnn__block_q4_k *)block)->qs + g / 2 * 32), g % 2 * 4, 15);
+        return bits(load_block256(((const tnn__block_q4_k *)block)->qs + g / 2 * 32), g % 2 * 4, 15);
     case TNN_TYPE_Q5_K:
         return codes_q5_k((const tnn__block_q5_k *)block, g);
     case TNN_TYPE_Q6_K:
         return codes_q6_k((const tnn__block_q6_k *)block, g);
     default:
         return lookup(fp4_codes, nibbles(((const tnn__block_mxfp4 *)block)->qs));
+    }
+}
+
+/* Types of blocks of 32 nibbles, which unpack cheaper two at a time. */
+KERNEL bool has_paired_codes(tnn_type type) {
+    return block_elems(type) == TNN__QK && type != TNN_TYPE_Q8_0;
+}
+
+/* Codes of blocks i and j of a chunk, i in the low half: the first 16 of each, then the second. */
+KERNEL void paired_codes(tnn_type type, const uint8_t *chunk, int i, int j, __m256i codes[2]) {
+    const uint8_t *a = chunk + (size_t)i * block_bytes(type), *b = chunk + (size_t)j * block_bytes(type);
+    size_t qs = block_bytes(type) - 16, qh = qs - 4; /* they come last in all these blocks */
+    __m256i v = _mm256_set_m128i(load128(b + qs), load128(a + qs));
+    codes[0] = bits(v, 0, 15);
+    codes[1] = bits(v, 4, 15);
+    if (type == TNN_TYPE_Q5_0 || type == TNN_TYPE_Q5_1) {
+        __m256i high = _mm256_set_m128i(_mm_set1_epi32((int)load_u32(b + qh)), _mm_set1_epi32((int)load_u32(a + qh)));
+        codes[0] = _mm256_or_si256(codes[0], fifth_bits16(high, 0));
+        codes[1] = _mm256_or_si256(codes[1], fifth_bits16(high, 1));
+    }
+    for (int half = 0; half < 2; half++) {
+        if (type == TNN_TYPE_IQ4_NL) codes[half] = lookup(tnn__iq4_values, codes[half]);
+        if (type == TNN_TYPE_MXFP4) codes[half] = lookup(fp4_codes, codes[half]);
     }
 }
 
@@ -220,13 +258,14 @@ KERNEL uint16_t load_u16(const uint8_t *p) {
     return u;
 }
 
-/* The halves at p, p + stride, ...: n of them, zero after. */
+/* The halves at p, p + stride, ...: n of them, zero after. Each is followed by two bytes more. */
 KERNEL __m256 halves(const uint8_t *p, size_t stride, int n) {
-    uint16_t h[8];
-    for (int i = 0; i < 8; i++)
-        h[i] = i < n ? load_u16(p + (size_t)i * stride) : 0;
-    return _mm256_cvtph_ps(_mm_setr_epi16((short)h[0], (short)h[1], (short)h[2], (short)h[3], (short)h[4], (short)h[5],
-                                          (short)h[6], (short)h[7]));
+    __m128i v[8];
+    UNROLL for (int i = 0; i < 8; i++) v[i] =
+        i < n ? _mm_cvtsi32_si128((int)load_u32(p + (size_t)i * stride)) : _mm_setzero_si128();
+    UNROLL for (int i = 0; i < 8; i += 2) v[i] = _mm_unpacklo_epi16(v[i], v[i + 1]);
+    __m128i low = _mm_unpacklo_epi32(v[0], v[2]), high = _mm_unpacklo_epi32(v[4], v[6]);
+    return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
 }
 
 /* 2^(e - 128), as tnn__mxfp4_scale_bits; zero after n. */
@@ -238,21 +277,27 @@ KERNEL __m256 mxfp4_scales(const uint8_t *p, int n) {
     __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
     __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
     __m256i scale = _mm256_blendv_epi8(normal, subnormal, _mm256_cmpgt_epi32(two, e));
-    __m256i keep = _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    return _mm256_castsi256_ps(_mm256_and_si256(scale, keep));
+    return _mm256_castsi256_ps(_mm256_and_si256(scale, first_lanes8(n)));
 }
 
-/* Eight bytes to floats, times factor. */
-KERNEL __m256 scaled_bytes(uint32_t low, uint32_t high, float factor) {
-    __m256i v = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)((uint64_t)high << 32 | low)));
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(v), _mm256_set1_ps(factor));
+/* tnn__k4_scales, all at once: 0 .. 63 each, scales in the low half, mins in the high one. */
+KERNEL __m128i k4_scales(const uint8_t packed[12]) {
+    __m128i v = load128(packed); /* and four bytes of what follows */
+    __m128i third = _mm_srlv_epi32(_mm_shuffle_epi32(v, 0xaa), _mm_setr_epi32(0, 4, 0, 0));
+    __m128i first_four = _mm_and_si128(v, _mm_set1_epi8(63));
+    __m128i last_four =
+        _mm_or_si128(_mm_and_si128(_mm_srli_epi32(v, 2), _mm_set1_epi8(0x30)), _mm_and_si128(third, _mm_set1_epi8(15)));
+    return _mm_unpacklo_epi32(first_four, last_four);
 }
 
-/* tnn__k4_scales, four bytes at a time. */
-KERNEL void k4_scales(uint16_t d, uint16_t dmin, const uint8_t packed[12], __m256 *scale, __m256 *min) {
-    uint32_t a = load_u32(packed), b = load_u32(packed + 4), c = load_u32(packed + 8);
-    *scale = scaled_bytes(a & 0x3f3f3f3f, (c & 0x0f0f0f0f) | (a >> 2 & 0x30303030), half_to_float(d));
-    *min = scaled_bytes(b & 0x3f3f3f3f, (c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030), -half_to_float(dmin));
+/* x = d scale code - dmin min, for Q4_K and Q5_K: d and dmin come together. */
+KERNEL void k4_group_scales(const uint8_t *d_dmin, const uint8_t packed[12], __m256 *scale, __m256 *min) {
+    __m128 d = _mm_cvtph_ps(_mm_cvtsi32_si128((int)load_u32(d_dmin)));
+    __m128i scales = k4_scales(packed);
+    __m256i s = _mm256_cvtepu8_epi32(scales), m = _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(scales, scales));
+    *scale = _mm256_mul_ps(_mm256_cvtepi32_ps(s), _mm256_broadcastss_ps(d));
+    __m128 minus_dmin = _mm_xor_ps(_mm_movehdup_ps(d), _mm_set1_ps(-0.0f));
+    *min = _mm256_mul_ps(_mm256_cvtepi32_ps(m), _mm256_broadcastss_ps(minus_dmin));
 }
 
 KERNEL __m256 iq4_xs_scales(const tnn__block_iq4_xs *b) {
@@ -271,12 +316,12 @@ KERNEL void group_scales(tnn_type type, const uint8_t *chunk, int n, __m256 *sca
     switch (type) {
     case TNN_TYPE_Q4_K: {
         const tnn__block_q4_k *b = (const tnn__block_q4_k *)chunk;
-        k4_scales(b->d, b->dmin, b->scales, scale, min);
+        k4_group_scales(chunk, b->scales, scale, min);
         return;
     }
     case TNN_TYPE_Q5_K: {
         const tnn__block_q5_k *b = (const tnn__block_q5_k *)chunk;
-        k4_scales(b->d, b->dmin, b->scales, scale, min);
+        k4_group_scales(chunk, b->scales, scale, min);
         return;
     }
     case TNN_TYPE_Q4_1:

@@ -19,6 +19,9 @@ KERNEL uint32_t load_u32(const void *p) {
     return u;
 }
 
+/* Makes the compiler load from a stored array, which can broadcast for free, rather than shuffle registers. */
+#define IN_MEMORY(array) __asm__("" : "+m"(array))
+
 /* Loops over registers must not remain loops. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -35,6 +38,11 @@ KERNEL uint32_t load_u32(const void *p) {
 #else
 #define PIN(v) __asm__("" : "+v"(v))
 #endif
+
+/* All bits in the first n of eight lanes. */
+KERNEL __m256i first_lanes8(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
 
 #if TNN__WIDE
 
@@ -151,17 +159,14 @@ KERNEL vf vf_mul(vf a, vf b) {
 KERNEL vf vf_fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
 }
-KERNEL __m256i first_lanes(int n) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
 KERNEL vf vf_load_n(const float *p, int n) {
-    return n == LANES ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(n));
+    return n == LANES ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes8(n));
 }
 KERNEL void vf_store_n(float *p, vf a, int n) {
     if (n == LANES)
         _mm256_storeu_ps(p, a);
     else
-        _mm256_maskstore_ps(p, first_lanes(n), a);
+        _mm256_maskstore_ps(p, first_lanes8(n), a);
 }
 
 #endif
