@@ -31,6 +31,7 @@ configure: deps
 	@$(CONFIGURE) --log-level=WARNING
 
 test: configure
+	@tools/install-deps --$(DEPS) test
 	$(BUILD_CMD)
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
