@@ -109,7 +109,8 @@ static unsigned levels(void) {
 static unsigned available(void) {
     unsigned set = levels();
 #if defined(__x86_64__) && defined(TNN_SIMDE)
-    if (set & 1u << TNN_ISA_AVX2) set |= 1u << TNN_ISA_AVX512 | 1u << TNN_ISA_AVX512VNNI | 1u << TNN_ISA_AVX512BF16;
+    if (set & 1u << TNN_ISA_AVX2)
+        set |= 1u << TNN_ISA_AVXVNNI | 1u << TNN_ISA_AVX512 | 1u << TNN_ISA_AVX512VNNI | 1u << TNN_ISA_AVX512BF16;
 #endif
     return set;
 }

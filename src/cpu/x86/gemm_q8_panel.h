@@ -232,8 +232,11 @@ KERNEL void add_halves_group(tnn_type type, int nc, const uint8_t *const w[], co
     vf scaled[TILE_VECTORS][MAX_TILE_COLUMNS];
     const int8_t *q[MAX_TILE_COLUMNS];
     int offset = code_offset(type);
-    for (int c = 0; c < nc; c++)
+    for (int c = 0; c < nc; c++) {
         q[c] = t->q + c * t->q_stride + 32 * g;
+        for (int m = 0; m < TILE_VECTORS; m++)
+            scaled[m][c] = vf_zero();
+    }
     for (int h = 0; TNN__VNNI && h < 2; h++) {
         for (int c = 0; c < nc; c++)
             for (int m = 0; m < TILE_VECTORS; m++)
@@ -242,7 +245,7 @@ KERNEL void add_halves_group(tnn_type type, int nc, const uint8_t *const w[], co
         for (int c = 0; c < nc; c++)
             for (int m = 0; m < TILE_VECTORS; m++) {
                 vf scale = vf_load(w[m] + (8 + h) * VECTOR_BYTES), x = vi_to_vf(sum[m][c]);
-                scaled[m][c] = h ? vf_fma(x, scale, scaled[m][c]) : vf_mul(x, scale);
+                scaled[m][c] = vf_fma(x, scale, scaled[m][c]);
             }
     }
     if (!TNN__VNNI) sum_quads(type, nc, w, q, 0, 8, sum);

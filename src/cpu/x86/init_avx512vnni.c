@@ -1,6 +1,7 @@
-/* The AVX512VNNI part of the table. Pointers only: nothing here needs the level it is compiled for. */
+/* The AVX-512 VNNI table over that of AVX-512. Pointers only. */
 #include "cpu/kernels.h"
+#include "cpu/kernels_q8.h"
 
 void tnn__kernels_init_avx512vnni(tnn__kernels *k) {
-    (void)k;
+    tnn__kernels_init_q8_avx512vnni(k);
 }

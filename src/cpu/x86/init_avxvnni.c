@@ -1,6 +1,7 @@
-/* The AVXVNNI part of the table. Pointers only: nothing here needs the level it is compiled for. */
+/* The AVX-VNNI table over that of AVX2. Pointers only. */
 #include "cpu/kernels.h"
+#include "cpu/kernels_q8.h"
 
 void tnn__kernels_init_avxvnni(tnn__kernels *k) {
-    (void)k;
+    tnn__kernels_init_q8_avxvnni(k);
 }

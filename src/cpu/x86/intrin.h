@@ -2,7 +2,7 @@
  * What every kernel file here includes instead of <immintrin.h>. In a TNN_SIMDE build the AVX-512 files (they alone
  * have TNN_EMULATE_AVX512) are compiled against SIMDe's portable versions, so that they are tested on processors
  * without AVX-512. Functions that the SIMDe of current distributions (0.7.4) lacks are spelled out below, lane by lane;
- * add to them what a new kernel needs.
+ * add to them what a new kernel needs. AVX-VNNI files have TNN_EMULATE_AVXVNNI.
  */
 #ifndef TNN_CPU_X86_INTRIN_H
 #define TNN_CPU_X86_INTRIN_H
@@ -187,6 +187,18 @@ static inline __m512bh emu_cvtne2ps_pbh(__m512 high, __m512 low) {
 
 #undef LANES
 #undef MASKED_MEMORY
+#endif
+
+/* AVX-VNNI, which SIMDe has not: the same build, in terms of AVX2. */
+#ifdef TNN_EMULATE_AVXVNNI
+static inline __m256i emu_dpbusd_avx_epi32(__m256i sum, __m256i u, __m256i s) {
+    __m256i even =
+        _mm256_madd_epi16(_mm256_and_si256(u, _mm256_set1_epi16(0xff)), _mm256_srai_epi16(_mm256_slli_epi16(s, 8), 8));
+    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(u, 8), _mm256_srai_epi16(s, 8));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+}
+#undef _mm256_dpbusd_avx_epi32
+#define _mm256_dpbusd_avx_epi32 emu_dpbusd_avx_epi32
 #endif
 
 #endif

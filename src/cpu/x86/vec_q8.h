@@ -10,8 +10,21 @@
 
 #include "cpu/x86/intrin.h"
 
-/* Kernels are written once with constants as parameters; what is left of each depends on its being inlined. */
+/*
+ * Kernels are written once with constants as parameters; what is left of each depends on its being inlined, and loops
+ * over registers must not remain loops. Emulated, that would take a compiler minutes, for nothing.
+ */
+#ifdef TNN_EMULATE_AVX512
+#define KERNEL static inline
+#define UNROLL
+#else
 #define KERNEL static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#endif
 
 KERNEL uint32_t load_u32(const void *p) {
     uint32_t u;
@@ -22,19 +35,12 @@ KERNEL uint32_t load_u32(const void *p) {
 /* Makes the compiler load from a stored array, which can broadcast for free, rather than shuffle registers. */
 #define IN_MEMORY(array) __asm__("" : "+m"(array))
 
-/* Loops over registers must not remain loops. */
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 /*
  * Nothing at run time. GCC reorders sums of integers so that all products come first, which spills every one of them;
  * what has passed through here stays where it was written.
  */
 #ifdef TNN_EMULATE_AVX512
-#define PIN(v) (v)
+#define PIN(v) (void)(v)
 #else
 #define PIN(v) __asm__("" : "+v"(v))
 #endif

@@ -1,0 +1,8 @@
+/* Int8 products with AVX-512 F, BW, VL and DQ. */
+#define TNN__WIDE 1
+#define TNN__VNNI 0
+#include "cpu/x86/gemm_q8.h"
+
+void tnn__kernels_init_q8_avx512(tnn__kernels *k) {
+    init_gemm_q8(k);
+}
