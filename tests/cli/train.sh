@@ -78,6 +78,7 @@ run="$TNN train scratch --text text --tokenizer bytes $shape --batch-size 2 --ma
 $run --out whole >out 2>err || fail "the whole run"
 for signal in INT TERM; do
     rm -rf halves
+    : >err # the last run's output in it would end the wait before this one has begun
     $run --out halves >out 2>err &
     pid=$!
     while ! grep -q '^step 10/' err; do sleep 0.02; done
