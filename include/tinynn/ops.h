@@ -33,6 +33,16 @@ TNN_API tnn_tensor *tnn_rms_norm(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma,
 /* silu(gate) * up (Shazeer 2020): both F32 of one shape. */
 TNN_API tnn_tensor *tnn_swiglu(tnn_graph *g, tnn_tensor *gate, tnn_tensor *up);
 
+/* 1 / (1 + e^-x): x F32, any shape. */
+TNN_API tnn_tensor *tnn_sigmoid(tnn_graph *g, tnn_tensor *x);
+/* x * sigmoid(gate), both F32 of one shape: the gated attention output of Qwen3-Next. */
+TNN_API tnn_tensor *tnn_sigmoid_gate(tnn_graph *g, tnn_tensor *x, tnn_tensor *gate);
+/* rms_norm(x, gamma, eps) * silu(z): x, z F32 [n, ...] of one shape, gamma F32 [n] (Mamba-2's gated norm, norm first).
+ */
+TNN_API tnn_tensor *tnn_rms_norm_gated(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma, tnn_tensor *z, float eps);
+
+/* Elements first .. first + n - 1 of every vector along ne[0], as a tensor of its own: x F32 [m, ...] -> [n, ...]. */
+TNN_API tnn_tensor *tnn_slice(tnn_graph *g, tnn_tensor *x, int64_t first, int64_t n);
 /* The same elements under another shape; costs nothing. */
 TNN_API tnn_tensor *tnn_reshape(tnn_graph *g, tnn_tensor *x, int n_dims, const int64_t *ne);
 
@@ -90,6 +100,75 @@ typedef struct tnn_attention_args {
 
 TNN_API tnn_tensor *tnn_attention(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_tensor *v,
                                   const tnn_attention_args *args);
+
+/*
+ * --- Gated DeltaNet (Yang, Kautz & Hatamizadeh 2024), as Qwen3-Next and Qwen3.5 have it ---
+ *
+ * Two of the three ops below carry something from row to row. What belongs together is said as for attention. In
+ * training there is no state, and starts[t] is the first row of row t's sequence (starts NULL: all rows are one):
+ * nothing passes from one sequence to the next. In INFER mode a state of `slots` sequences is read and left as the next
+ * rows need it; row t is position positions[t] of slot slots[t] (NULL: slot 0). Rows of one slot lie together, at
+ * positions that follow each other, and a row at position 0 begins with an empty state; a batch that breaks these rules
+ * fails the run (E_RANGE). The caller sees to it that a slot has seen the positions before. Without a state, every
+ * sequence begins empty in INFER mode too.
+ */
+
+/*
+ * Causal depthwise convolution, then SiLU: y[c][t] = silu(sum_j w[j][c] x[c][t - width + 1 + j]), zeros before a
+ * sequence's first row. x F32 [channels, T], w F32 [width, channels], width 2..16 -> F32 [channels, T].
+ */
+typedef struct tnn_conv1d_args {
+    tnn_tensor *state;     /* F32 [channels, width - 1, slots]: the last inputs, oldest first; NULL: none is carried */
+    tnn_tensor *positions; /* I32 [T]; with a state */
+    tnn_tensor *slots;     /* I32 [T] or NULL; with a state */
+    tnn_tensor *starts;    /* I32 [T] or NULL; without one */
+} tnn_conv1d_args;
+
+TNN_API tnn_tensor *tnn_conv1d_silu(tnn_graph *g, tnn_tensor *x, tnn_tensor *w, const tnn_conv1d_args *args);
+
+/*
+ * Logarithm of the decay of a head at a row: a_coef * softplus(x + dt_bias), softplus(p) = p > 20 ? p : log(1 + e^p).
+ * x F32 [heads, T], a and dt_bias F32 [heads] -> F32 [heads, T], 0 or less. a is a_coef itself (ssm_a of a GGUF file),
+ * or A_log, with a_coef = -e^A_log (as it is trained).
+ */
+typedef enum tnn_gdn_decay_form { TNN_GDN_A_COEF, TNN_GDN_A_LOG } tnn_gdn_decay_form;
+
+TNN_API tnn_tensor *tnn_gdn_decay(tnn_graph *g, tnn_tensor *x, tnn_tensor *dt_bias, tnn_tensor *a,
+                                  tnn_gdn_decay_form form);
+
+/*
+ * The gated delta rule as one operation. Per value head, with the state S [d_k x d_v], decay a = e^g and update gate b:
+ *
+ *     S~ = a S,   u = b (v - S~^T k),   S = S~ + k u^T,   o = S^T q / sqrt(d_k)
+ *
+ * for each row in turn; computed in chunks of rows (the WY form of Yang et al. 2024), in few rows as written. q and k
+ * are first normalised per head as `norm` says. Value head h reads key head h / (n_v_heads / n_k_heads), or, tiled, h %
+ * n_k_heads (the order of qwen35 files). The result does not depend on what else is in the batch.
+ *
+ * q, k F32 [d_k, n_k_heads, T], v F32 [d_v, n_v_heads, T]; or k = v = NULL and q F32 [2 d_k n_k_heads + d_v n_v_heads,
+ * T], a row of which is q, k and v one after the other. g (log decay, 0 or less) and b F32 [n_v_heads, T].
+ * -> F32 [d_v, n_v_heads, T].
+ */
+typedef enum tnn_l2_rule {
+    TNN_L2_NONE,      /* q and k as they are */
+    TNN_L2_EPS_ADDED, /* x / sqrt(|x|^2 + eps): Transformers, flash-linear-attention */
+    TNN_L2_EPS_FLOOR, /* x / max(|x|, eps): llama.cpp */
+} tnn_l2_rule;
+
+typedef struct tnn_gdn_args {
+    int64_t d_k, d_v;             /* a head's key and value; up to 4096 */
+    int64_t n_k_heads, n_v_heads; /* n_v_heads a multiple of n_k_heads; up to 65536 */
+    tnn_l2_rule norm;
+    float norm_eps;
+    bool tiled;
+    tnn_tensor *state;     /* F32 [d_v, d_k, n_v_heads, slots] or NULL: S of every head, key index slower */
+    tnn_tensor *positions; /* I32 [T]; with a state */
+    tnn_tensor *slots;     /* I32 [T] or NULL; with a state */
+    tnn_tensor *starts;    /* I32 [T] or NULL; without one */
+} tnn_gdn_args;
+
+TNN_API tnn_tensor *tnn_gated_delta_net(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_tensor *v, tnn_tensor *decay,
+                                        tnn_tensor *beta, const tnn_gdn_args *args);
 
 /*
  * Cross-entropy of the logits W x against targets without keeping the logits: w [E, V], x F32 [E, T], targets I32 [T]

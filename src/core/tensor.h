@@ -18,7 +18,7 @@ typedef enum tnn__op_id {
 } tnn__op_id;
 
 #define TNN__MAX_SRC   8
-#define TNN__MAX_PARTS 2
+#define TNN__MAX_PARTS 4
 
 /* What an op needs beside its sources. */
 typedef union tnn__op_params {
@@ -37,6 +37,19 @@ typedef union tnn__op_params {
         int32_t window;
         bool cached;
     } attention;
+    struct {
+        int64_t first;
+    } slice;
+    struct {
+        tnn_gdn_decay_form form;
+    } gdn_decay;
+    struct {
+        int64_t d_k, d_v, n_k_heads, n_v_heads;
+        tnn_l2_rule norm;
+        float norm_eps;
+        bool tiled;
+        bool packed; /* src[0] holds q, k and v of a row one after the other */
+    } gdn;
 } tnn__op_params;
 
 struct tnn_tensor {

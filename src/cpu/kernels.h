@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <tinynn/types.h>
+#include <tinynn/ops.h>
 
 /* --- activations in int8 ------------------------------------------------------------------------------------------ */
 
@@ -123,6 +123,74 @@ typedef void tnn__rope_fn(const float *x, const float *cs, float *y, int64_t d, 
 typedef void tnn__to_f32_fn(const void *src, float *dst, int64_t n);
 typedef void tnn__from_f32_fn(const float *src, void *dst, int64_t n);
 
+/* y = rms_norm(x, gamma) * silu(z); y may be x. */
+typedef void tnn__rms_norm_gated_fn(const float *x, const float *gamma, const float *z, float *y, int64_t n, float eps);
+/* y = 1 / (1 + e^-x); y may be x. */
+typedef void tnn__sigmoid_fn(const float *x, float *y, int64_t n);
+/* y = x * sigmoid(gate); y may be x. */
+typedef void tnn__sigmoid_gate_fn(const float *x, const float *gate, float *y, int64_t n);
+
+/* --- causal convolution ------------------------------------------------------------------------------------------- */
+
+/* One row: y = silu(sum_j w[j] * x[j]) for n channels; w is [n, width], tap by tap; x[j] is the row that tap j reads.
+ */
+typedef void tnn__conv1d_silu_fn(const float *const *x, const float *w, int64_t width, float *y, int64_t n);
+/*
+ * Its gradient: dw[j] += dc x[j]; dx[j] += dc w[j] for j < width - 1 and dx[width - 1] = dc w[width - 1], where dc = dy
+ * silu'(c). A NULL dx[j] is left out.
+ */
+typedef void tnn__conv1d_silu_back_fn(const float *const *x, const float *w, int64_t width, const float *dy,
+                                      float *const *dx, float *dw, int64_t n);
+
+/* --- gated delta rule --------------------------------------------------------------------------------------------- */
+
+/*
+ * Rows of ops.h's gated delta rule. Row t of key head c: q + t * q_stride + c * d_k, k likewise; of value head h: v + t
+ * * v_stride + h * d_v. q and k are normalised by the rule first, and q multiplied by scale.
+ */
+typedef struct tnn__gdn_args {
+    const float *q, *k, *v;
+    int64_t q_stride, k_stride, v_stride;
+    const float *decay; /* its logarithm, [n_v_heads, T] */
+    const float *beta;  /* [n_v_heads, T] */
+    int64_t d_k, d_v, n_v_heads;
+    float scale;
+    tnn_l2_rule norm;
+    float norm_eps;
+    int64_t chunk; /* rows that are taken together, from the first of a sequence on */
+    float *out;    /* [d_v, n_v_heads, T] */
+} tnn__gdn_args;
+
+/* The rows [t0, t1), of one sequence, for value head h over key head c. state [d_v, d_k], key index slower: as the rows
+ * find it, and as they leave it. */
+typedef void tnn__gdn_fn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, float *state,
+                         void *scratch);
+
+typedef struct tnn__gdn_back_args {
+    tnn__gdn_args f;     /* out is not read */
+    const float *dout;   /* [d_v, n_v_heads, T] */
+    float *dq, *dk, *dv; /* rows and strides of q, k, v */
+    float *ddecay;       /* [n_v_heads, T] */
+    float *dbeta;        /* [n_v_heads, T] */
+} tnn__gdn_back_args;
+
+/*
+ * The gradients of the rows [t0, t1) that found `state`. dstate: of the state they left, and then of the one they
+ * found. dv, ddecay and dbeta are set; dq and dk are set, or, with `add` (a further value head of the same key head),
+ * added to.
+ */
+typedef void tnn__gdn_back_fn(const tnn__gdn_back_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1,
+                              const float *state, float *dstate, bool add, void *scratch);
+
+typedef struct tnn__gdn_kernel {
+    tnn__gdn_fn *run;
+    tnn__gdn_back_fn *back;
+    int64_t chunk; /* what suits it */
+    /* scratch bytes one worker needs for up to `rows` rows of a sequence */
+    size_t (*scratch_bytes)(const tnn__gdn_args *a, int64_t rows);
+    size_t (*back_scratch_bytes)(const tnn__gdn_args *a, int64_t rows);
+} tnn__gdn_kernel;
+
 /* --- gradients ---------------------------------------------------------------------------------------------------- */
 
 /*
@@ -178,6 +246,12 @@ typedef void tnn__attn_back_fn(const tnn__attn_back_args *a, int64_t h, float *d
 /* dx of y = rms_norm(x, gamma); dgamma += dy * x / rms(x). dx may be dy. */
 typedef void tnn__rms_norm_back_fn(const float *x, const float *gamma, const float *dy, float *dx, float *dgamma,
                                    int64_t n, float eps);
+/* dx and dz of y = rms_norm(x, gamma) silu(z); dgamma += dy silu(z) x / rms(x). dx may be dy. */
+typedef void tnn__rms_norm_gated_back_fn(const float *x, const float *gamma, const float *z, const float *dy, float *dx,
+                                         float *dz, float *dgamma, int64_t n, float eps);
+/* dx = dy s, dgate = dy x s (1 - s), s = sigmoid(gate) */
+typedef void tnn__sigmoid_gate_back_fn(const float *x, const float *gate, const float *dy, float *dx, float *dgate,
+                                       int64_t n);
 typedef void tnn__swiglu_back_fn(const float *gate, const float *up, const float *dy, float *dgate, float *dup,
                                  int64_t n);
 
@@ -215,6 +289,11 @@ typedef struct tnn__kernels {
     tnn__swiglu_fn *swiglu;
     tnn__add_fn *add;
     tnn__rope_fn *rope;
+    tnn__rms_norm_gated_fn *rms_norm_gated;
+    tnn__sigmoid_fn *sigmoid;
+    tnn__sigmoid_gate_fn *sigmoid_gate;
+    tnn__conv1d_silu_fn *conv1d_silu;
+    tnn__gdn_kernel gdn;
     tnn__to_f32_fn *to_f32[TNN_TYPE_COUNT];     /* every usable type */
     tnn__from_f32_fn *from_f32[TNN_TYPE_COUNT]; /* F32, F16, BF16, Q8_0: what a KV cache may hold */
 
@@ -226,6 +305,9 @@ typedef struct tnn__kernels {
     size_t (*attn_back_scratch_bytes)(const tnn__attn_back_args *a);
     tnn__rms_norm_back_fn *rms_norm_back;
     tnn__swiglu_back_fn *swiglu_back;
+    tnn__rms_norm_gated_back_fn *rms_norm_gated_back;
+    tnn__sigmoid_gate_back_fn *sigmoid_gate_back;
+    tnn__conv1d_silu_back_fn *conv1d_silu_back;
     tnn__xent_fn *xent;
     tnn__adamw_fn *adamw;
 } tnn__kernels;
@@ -233,6 +315,7 @@ typedef struct tnn__kernels {
 /* Each fills in what it has; called in this order as far as the processor and the session's limit allow. */
 void tnn__kernels_init_portable(tnn__kernels *k);
 void tnn__kernels_init_back_portable(tnn__kernels *k); /* the gradient part, called by the one above */
+void tnn__kernels_init_gdn_portable(tnn__kernels *k);  /* what Gated DeltaNet adds, likewise */
 #if defined(__x86_64__)
 void tnn__kernels_init_avx2(tnn__kernels *k);       /* AVX2 + FMA + F16C */
 void tnn__kernels_init_avxvnni(tnn__kernels *k);    /* + AVX-VNNI */

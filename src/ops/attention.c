@@ -18,10 +18,6 @@ static bool shapes_fit(const tnn_graph *g, const tnn_tensor *q, const tnn_tensor
            k->ne[2] == q->ne[2] && v->ne[2] == q->ne[2] && q->ne[1] % k->ne[1] == 0;
 }
 
-static bool is_row_input(const tnn_tensor *t, int64_t n_rows) {
-    return !t || (tnn__is_index(t, n_rows) && t->is_input);
-}
-
 tnn_tensor *tnn_attention(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_tensor *v, const tnn_attention_args *args) {
     if (tnn__graph_skip(g, 3, (const tnn_tensor *const[]){q, k, v})) return NULL;
     bool cached = k->op == TNN__OP_KV_APPEND;
@@ -31,7 +27,7 @@ tnn_tensor *tnn_attention(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_tensor
     int64_t n_rows = q->ne[2];
     int64_t n_kv = cached ? k->ne[1] : n_rows;
     tnn_tensor *where = cached ? args->positions : args->starts;
-    if ((cached && !where) || !is_row_input(where, n_rows) || !is_row_input(args->slots, n_rows)) {
+    if ((cached && !where) || !tnn__is_row_input(where, n_rows) || !tnn__is_row_input(args->slots, n_rows)) {
         return tnn__shape_error(g, "attention", "positions (with a cache), starts and slots must be I32 [T] inputs", q,
                                 where);
     }

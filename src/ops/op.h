@@ -25,6 +25,17 @@ static inline bool tnn__is_gradient_of(const tnn_graph *g, const tnn_tensor *gra
     return tnn__is_persistent(grad) && !grad->borrowed && tnn__is_real(g, grad) && tnn__same_shape(grad, value);
 }
 
+/* An I32 [n] input, or NULL. */
+static inline bool tnn__is_row_input(const tnn_tensor *t, int64_t n) {
+    return !t || (tnn__is_index(t, n) && t->is_input);
+}
+/*
+ * Whether an op that carries a state from row to row has what it needs: a state only in INFER mode, and positions with
+ * it; starts without one. Latches what is wrong.
+ */
+bool tnn__carried_rows_fit(tnn_graph *g, const char *op, int64_t n_rows, const tnn_tensor *state,
+                           const tnn_tensor *positions, const tnn_tensor *slots, const tnn_tensor *starts);
+
 /* --- gradient rules: what they call --- */
 
 /* The graph that rules append to. */
@@ -67,6 +78,23 @@ tnn_tensor *tnn__swiglu_back(tnn_graph *g, tnn_tensor *gate, tnn_tensor *up, tnn
 tnn_tensor *tnn__rope_back(tnn_graph *g, tnn_tensor *dy, tnn_tensor *angles, const tnn_rope_config *config);
 /* dq; parts 0 and 1 are dk and dv. forward is the attention node (or its copy) with its log-sum-exp as part 0 */
 tnn_tensor *tnn__attention_back(tnn_graph *g, tnn_tensor *forward, tnn_tensor *dout);
+/* dx of y = sigmoid(x) */
+tnn_tensor *tnn__sigmoid_back(tnn_graph *g, tnn_tensor *y, tnn_tensor *dy);
+/* dx; part 0 is dgate */
+tnn_tensor *tnn__sigmoid_gate_back(tnn_graph *g, tnn_tensor *x, tnn_tensor *gate, tnn_tensor *dy);
+/* dx; part 0 is dz; with dgamma, that gradient is added to it */
+tnn_tensor *tnn__rms_norm_gated_back(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma, tnn_tensor *z, tnn_tensor *dy,
+                                     tnn_tensor *dgamma, float eps);
+/* dy among zeros: the gradient of a slice of x */
+tnn_tensor *tnn__slice_back(tnn_graph *g, const tnn_tensor *x, tnn_tensor *dy, int64_t first);
+/* dx; with dw, that gradient is added to it */
+tnn_tensor *tnn__conv1d_silu_back(tnn_graph *g, tnn_tensor *x, tnn_tensor *w, tnn_tensor *starts, tnn_tensor *dy,
+                                  tnn_tensor *dw);
+/* dx; with ddt_bias, da, these gradients are added to them */
+tnn_tensor *tnn__gdn_decay_back(tnn_graph *g, tnn_tensor *forward, tnn_tensor *dy, tnn_tensor *ddt_bias,
+                                tnn_tensor *da);
+/* dq (or dq, dk, dv in rows as q has them); parts: ddecay, dbeta, and, where q, k and v are apart, dk, dv */
+tnn_tensor *tnn__gated_delta_net_back(tnn_graph *g, tnn_tensor *forward, tnn_tensor *dout);
 /* grad += x, elementwise */
 void tnn__accumulate(tnn_graph *g, tnn_tensor *grad, tnn_tensor *x);
 

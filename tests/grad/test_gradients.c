@@ -171,6 +171,11 @@ static void case_rope_half(fixture *f) {
     rope_case(f, false, 8, 0.0f);
 }
 
+/* Qwen3-Next: the first quarter or so of a head, pairs within it. */
+static void case_rope_half_partial(fixture *f) {
+    rope_case(f, false, 4, 0.0f);
+}
+
 static void case_rope_interleaved_partial_yarn(fixture *f) {
     rope_case(f, true, 6, 1.0f);
 }
@@ -214,6 +219,112 @@ static void case_attention_many_blocks(fixture *f) {
 
 static void case_attention_wide(fixture *f) {
     attention_case(f, 3, 1, 64, 64, 9, NULL, 0, false);
+}
+
+static void case_sigmoid(fixture *f) {
+    result(f, tnn_sigmoid(f->graph, param(f, 2, 0, NE(7, T))));
+}
+
+static void case_sigmoid_gate(fixture *f) {
+    tnn_tensor *x = param(f, 1, 0, NE(4, 3, T)), *gate = param(f, 2, 0, NE(4, 3, T));
+    result(f, tnn_sigmoid_gate(f->graph, x, gate));
+}
+
+/* Query and gate of a head beside each other, as attn_q of the hybrids makes them. */
+static void case_slice(fixture *f) {
+    tnn_tensor *both = param(f, 1, 0, NE(8, 3, T));
+    tnn_tensor *q = tnn_slice(f->graph, both, 0, 4), *gate = tnn_slice(f->graph, both, 4, 4);
+    result(f, tnn_sigmoid_gate(f->graph, q, gate));
+}
+
+static void case_rms_norm_gated(fixture *f) {
+    tnn_tensor *x = param(f, 1, 0, NE(6, 3, 11)), *gamma = param(f, 0.2, 1, NE(6)), *z = param(f, 2, 0, NE(6, 3, 11));
+    result(f, tnn_rms_norm_gated(f->graph, x, gamma, z, 1e-5f));
+}
+
+static void conv_case(fixture *f, int64_t width, int64_t n, int64_t n_rows, const int32_t *starts) {
+    tnn_tensor *x = param(f, 1, 0, NE(n, n_rows)), *w = param(f, 0.7, 0, NE(width, n));
+    tnn_conv1d_args a = {.starts = starts ? ints(f, starts, n_rows) : NULL};
+    result(f, tnn_conv1d_silu(f->graph, x, w, &a));
+}
+
+static void case_conv1d_silu(fixture *f) {
+    conv_case(f, 4, 9, 7, NULL);
+}
+
+static void case_conv1d_silu_packed(fixture *f) {
+    static const int32_t starts[9] = {0, 1, 1, 3, 3, 3, 3, 3, 8};
+    conv_case(f, 3, 130, 9, starts);
+}
+
+static void decay_case(fixture *f, tnn_gdn_decay_form form) {
+    tnn_tensor *x = param(f, 3, 0, NE(3, 19)), *dt_bias = param(f, 1, 0, NE(3));
+    tnn_tensor *a = param(f, 0.5, form == TNN_GDN_A_LOG ? 0.5 : -1.5, NE(3));
+    result(f, tnn_gdn_decay(f->graph, x, dt_bias, a, form));
+}
+
+static void case_gdn_decay_log(fixture *f) {
+    decay_case(f, TNN_GDN_A_LOG);
+}
+
+static void case_gdn_decay_coef(fixture *f) {
+    decay_case(f, TNN_GDN_A_COEF);
+}
+
+/* With its gates in front, so that the decay is a decay and the update gate one. */
+static void delta_net_case(fixture *f, tnn_gdn_args a, int64_t n_rows, const int32_t *starts, bool packed) {
+    tnn_graph *g = f->graph;
+    tnn_tensor *x = param(f, 1, 0, NE(a.n_v_heads, n_rows)), *beta = param(f, 1, 0, NE(a.n_v_heads, n_rows));
+    tnn_tensor *dt_bias = param(f, 0.5, -1, NE(a.n_v_heads)), *rate = param(f, 0.5, 0, NE(a.n_v_heads));
+    tnn_tensor *decay = tnn_gdn_decay(g, x, dt_bias, rate, TNN_GDN_A_LOG);
+    beta = tnn_sigmoid(g, beta);
+    if (starts) a.starts = ints(f, starts, n_rows);
+    if (packed) {
+        int64_t n = 2 * a.d_k * a.n_k_heads + a.d_v * a.n_v_heads;
+        result(f, tnn_gated_delta_net(g, param(f, 1, 0, NE(n, n_rows)), NULL, NULL, decay, beta, &a));
+        return;
+    }
+    tnn_tensor *q = param(f, 1, 0, NE(a.d_k, a.n_k_heads, n_rows)), *k = param(f, 1, 0, NE(a.d_k, a.n_k_heads, n_rows));
+    tnn_tensor *v = param(f, 1, 0, NE(a.d_v, a.n_v_heads, n_rows));
+    result(f, tnn_gated_delta_net(g, q, k, v, decay, beta, &a));
+}
+
+static void case_gated_delta_net(fixture *f) {
+    tnn_gdn_args a = {.d_k = 4, .d_v = 4, .n_k_heads = 2, .n_v_heads = 2, .norm = TNN_L2_EPS_ADDED, .norm_eps = 1e-6f};
+    delta_net_case(f, a, 7, NULL, false);
+}
+
+static void case_gated_delta_net_grouped(fixture *f) {
+    static const int32_t starts[9] = {0, 0, 0, 3, 3, 5, 6, 6, 6};
+    tnn_gdn_args a = {.d_k = 3, .d_v = 5, .n_k_heads = 2, .n_v_heads = 4, .norm = TNN_L2_EPS_FLOOR, .norm_eps = 1e-6f};
+    delta_net_case(f, a, 9, starts, true);
+}
+
+static void case_gated_delta_net_tiled(fixture *f) {
+    tnn_gdn_args a = {.d_k = 5, .d_v = 1, .n_k_heads = 2, .n_v_heads = 6, .norm = TNN_L2_EPS_ADDED, .norm_eps = 0.1f};
+    a.tiled = true;
+    delta_net_case(f, a, 6, NULL, true);
+}
+
+static void case_gated_delta_net_as_is(fixture *f) {
+    delta_net_case(f, (tnn_gdn_args){.d_k = 2, .d_v = 3, .n_k_heads = 1, .n_v_heads = 1}, 4, NULL, false);
+}
+
+/* Whole chunks, and a sequence that ends within one. */
+static void case_gated_delta_net_chunks(fixture *f) {
+    static int32_t starts[210];
+    for (int t = 0; t < 210; t++) {
+        starts[t] = t < 70 ? 0 : 70;
+    }
+    tnn_gdn_args a = {.d_k = 2, .d_v = 2, .n_k_heads = 1, .n_v_heads = 1, .norm = TNN_L2_EPS_ADDED, .norm_eps = 1e-6f};
+    delta_net_case(f, a, 210, starts, true);
+}
+
+/* Vectors of the kernels' own width. */
+static void case_gated_delta_net_wide(fixture *f) {
+    tnn_gdn_args a =
+        {.d_k = 16, .d_v = 32, .n_k_heads = 1, .n_v_heads = 2, .norm = TNN_L2_EPS_FLOOR, .norm_eps = 1e-6f};
+    delta_net_case(f, a, 5, NULL, true);
 }
 
 /* More rows than one chunk of logits; rows without a target; weights that differ. */
@@ -299,12 +410,27 @@ static const struct {
     {"rms_norm, many rows", case_rms_norm_many_rows},
     {"swiglu", case_swiglu},
     {"rope, half-split", case_rope_half},
+    {"rope, half-split, partial", case_rope_half_partial},
     {"rope, interleaved, partial, yarn", case_rope_interleaved_partial_yarn},
     {"attention", case_attention},
     {"attention, packed", case_attention_packed},
     {"attention, window and mask", case_attention_window_mask},
     {"attention, many blocks", case_attention_many_blocks},
     {"attention, d = 64", case_attention_wide},
+    {"sigmoid", case_sigmoid},
+    {"sigmoid_gate", case_sigmoid_gate},
+    {"slice", case_slice},
+    {"rms_norm_gated", case_rms_norm_gated},
+    {"conv1d_silu", case_conv1d_silu},
+    {"conv1d_silu, packed", case_conv1d_silu_packed},
+    {"gdn_decay, A_log", case_gdn_decay_log},
+    {"gdn_decay, coefficient", case_gdn_decay_coef},
+    {"gated_delta_net", case_gated_delta_net},
+    {"gated_delta_net, grouped, packed", case_gated_delta_net_grouped},
+    {"gated_delta_net, tiled", case_gated_delta_net_tiled},
+    {"gated_delta_net, not normalised", case_gated_delta_net_as_is},
+    {"gated_delta_net, chunks", case_gated_delta_net_chunks},
+    {"gated_delta_net, wide", case_gated_delta_net_wide},
     {"linear_xent", case_linear_xent},
     {"linear_xent, chunks", case_linear_xent_chunks},
     {"block", case_block},

@@ -13,4 +13,5 @@ void tnn__kernels_init_f64(tnn__kernels_f64 *k) {
     k->add = add;
     k->rope = rope;
     tnn__kernels_init_back_f64(k);
+    tnn__kernels_init_gdn_f64(k);
 }

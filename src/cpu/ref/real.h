@@ -20,6 +20,9 @@ typedef tnn__attn_args_f64 attn_args;
 typedef tnn__gemm_dx_args_f64 gemm_dx_args;
 typedef tnn__gemm_dw_args_f64 gemm_dw_args;
 typedef tnn__attn_back_args_f64 attn_back_args;
+typedef tnn__gdn_args_f64 gdn_args;
+typedef tnn__gdn_back_args_f64 gdn_back_args;
+typedef tnn__gdn_kernel_f64 gdn_kernel;
 #define REAL_EXP  exp
 #define REAL_LOG  log
 #define REAL_SQRT sqrt
@@ -30,13 +33,16 @@ typedef tnn__attn_args attn_args;
 typedef tnn__gemm_dx_args gemm_dx_args;
 typedef tnn__gemm_dw_args gemm_dw_args;
 typedef tnn__attn_back_args attn_back_args;
+typedef tnn__gdn_args gdn_args;
+typedef tnn__gdn_back_args gdn_back_args;
+typedef tnn__gdn_kernel gdn_kernel;
 #define REAL_EXP  expf
 #define REAL_LOG  logf
 #define REAL_SQRT sqrtf
 #endif
 
 /* n elements of a stored type, at any address, to real. Block types: n is a multiple of the block. */
-static void load_row(tnn_type type, const void *src, real *dst, int64_t n) {
+static inline void load_row(tnn_type type, const void *src, real *dst, int64_t n) {
     const char *s = src;
 #ifdef TNN_REAL_F64
     if (type == TNN_TYPE_F64) {

@@ -1,5 +1,7 @@
 /* Steps in single precision. */
 #include "cpu/steps/attention.inc.h"
+#include "cpu/steps/gates.inc.h"
+#include "cpu/steps/gdn.inc.h"
 #include "cpu/steps/product.inc.h"
 #include "cpu/steps/rowwise.inc.h"
 

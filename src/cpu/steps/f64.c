@@ -1,6 +1,8 @@
 /* Steps in double precision. */
 #define TNN_REAL_F64
 #include "cpu/steps/attention.inc.h"
+#include "cpu/steps/gates.inc.h"
+#include "cpu/steps/gdn.inc.h"
 #include "cpu/steps/product.inc.h"
 #include "cpu/steps/rowwise.inc.h"
 

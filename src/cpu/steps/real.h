@@ -13,6 +13,8 @@ typedef tnn__gemm_dx_args_f64 gemm_dx_args;
 typedef tnn__gemm_dw_args_f64 gemm_dw_args;
 typedef tnn__attn_args_f64 attn_args;
 typedef tnn__attn_back_args_f64 attn_back_args;
+typedef tnn__gdn_args_f64 gdn_args;
+typedef tnn__gdn_back_args_f64 gdn_back_args;
 #define KERNELS(p) (&(p)->backend->kernels_f64)
 
 static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,
@@ -38,6 +40,8 @@ typedef tnn__gemm_dx_args gemm_dx_args;
 typedef tnn__gemm_dw_args gemm_dw_args;
 typedef tnn__attn_args attn_args;
 typedef tnn__attn_back_args attn_back_args;
+typedef tnn__gdn_args gdn_args;
+typedef tnn__gdn_back_args gdn_back_args;
 #define KERNELS(p) (&(p)->backend->kernels)
 
 static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,

@@ -12,6 +12,11 @@ typedef struct tnn__step_fns {
     tnn__run_fn *linear, *attn_tile;
     tnn__run_fn *accumulate, *bias_grad, *rows_back, *rms_norm_back, *sum_partials, *swiglu_back;
     tnn__run_fn *linear_dx, *linear_dw, *attn_back, *attn_back_sum;
+    tnn__run_fn *sigmoid, *sigmoid_gate, *rms_norm_gated, *slice, *gdn_decay, *conv1d_silu, *gdn;
+    tnn__run_fn *sigmoid_back, *sigmoid_gate_back, *rms_norm_gated_back, *slice_back, *gdn_decay_back;
+    tnn__run_fn *conv1d_silu_back, *gdn_back;
+    size_t (*gdn_scratch_bytes)(const tnn__program *p, const tnn_tensor *node);
+    size_t (*gdn_back_scratch_bytes)(const tnn__program *p, const tnn_tensor *node);
     tnn__run_fn *xent_logits, *xent_rows, *xent_dx, *xent_dw;
 } tnn__step_fns;
 
@@ -117,6 +122,59 @@ enum {
     TNN__BACK_MASK,
     TNN__BACK_LSE,
     TNN__BACK_DOUT
+};
+
+/* --- what is carried from row to row: conv1d_silu and gated_delta_net --- */
+
+/* Rows [first, end) are of one sequence. With a state, they carry on from `slot`, or begin it anew. */
+typedef struct tnn__span {
+    int32_t first, end, slot;
+    bool begins;
+} tnn__span;
+
+/* The spans of a batch, an object; found once a run for all layers. */
+typedef struct tnn__spans {
+    int64_t n;
+    tnn__span at[];
+} tnn__spans;
+
+/* Channels in one task of the convolution. */
+enum { TNN__CONV_CHANNELS = 128 };
+
+/* Objects; the state may be missing. */
+enum { TNN__CONV_Y, TNN__CONV_STATE, TNN__CONV_X, TNN__CONV_W, TNN__CONV_SPANS };
+enum {
+    TNN__CONV_BACK_DX,
+    TNN__CONV_BACK_DW,
+    TNN__CONV_BACK_X,
+    TNN__CONV_BACK_W,
+    TNN__CONV_BACK_DY,
+    TNN__CONV_BACK_SPANS
+};
+enum {
+    TNN__GDN_OUT,
+    TNN__GDN_STATE,
+    TNN__GDN_Q,
+    TNN__GDN_K,
+    TNN__GDN_V,
+    TNN__GDN_DECAY,
+    TNN__GDN_BETA,
+    TNN__GDN_SPANS
+};
+/* dk, dv, k and v are missing where rows hold all three. */
+enum {
+    TNN__GDN_BACK_DQ,
+    TNN__GDN_BACK_DK,
+    TNN__GDN_BACK_DV,
+    TNN__GDN_BACK_DDECAY,
+    TNN__GDN_BACK_DBETA,
+    TNN__GDN_BACK_Q,
+    TNN__GDN_BACK_K,
+    TNN__GDN_BACK_V,
+    TNN__GDN_BACK_DECAY,
+    TNN__GDN_BACK_BETA,
+    TNN__GDN_BACK_SPANS,
+    TNN__GDN_BACK_DOUT
 };
 
 /* --- linear_xent, in chunks of rows: each step has the rows [row0, row1) of its chunk --- */
