@@ -1,7 +1,8 @@
 /*
- * The team. A run is announced by a new epoch; workers look for it in a short spin and then sleep on a condition
- * variable. Inside a run everybody meets at a barrier whose phase number flips when the last one arrives. Both
- * waits give the processor away after a bounded spin, because there may be more threads than free cores.
+ * The team. A run is announced by a new epoch; inside a run everybody meets at a barrier whose phase number flips when
+ * the last one arrives. Whoever waits for either looks for it in a short spin, then gives the processor away a few
+ * times and then sleeps on a condition variable: there may be more threads than free cores, and a waiting thread that
+ * stays runnable keeps the one it waits for from getting a core.
  */
 #include "base/threads.h"
 
@@ -22,11 +23,16 @@
 #endif
 
 /*
- * Looks at a flag before the processor is given away, about 25 ns each where the CPU has a pause instruction. A barrier
- * gives it away early: with cores to spare a yield comes straight back, and without them the late worker needs it now.
+ * Looks at a number before the processor is given away, about 25 ns each where the CPU has a pause instruction, and
+ * times that it is given away before the thread sleeps: with cores to spare a yield comes straight back, after half a
+ * microsecond or so. A barrier yields early, for without cores to spare the late worker needs this one now.
  */
-#define BARRIER_SPINS 100
-#define EPOCH_SPINS   1500
+typedef struct patience {
+    int spins, yields;
+} patience;
+
+static const patience epoch_patience = {1500, 0};
+static const patience barrier_patience = {100, 200};
 
 #define MAX_THREADS 1024
 
@@ -55,45 +61,54 @@ struct tnn__team {
     _Alignas(TNN__ALIGN) _Atomic int64_t next_task;
 };
 
-/* The bounded spin: returns as soon as the value differs from `old`, false when the budget is spent. */
-static bool spin_until_changed(atomic_uint *value, unsigned old, int spins) {
-    for (int i = 0; i < spins; i++) {
-        if (atomic_load_explicit(value, memory_order_acquire) != old) return true;
+static bool changed(const atomic_uint *value, unsigned old) {
+    return atomic_load_explicit(value, memory_order_acquire) != old;
+}
+
+static bool changes_soon(const atomic_uint *value, unsigned old, patience p) {
+    for (int i = 0; i < p.spins; i++) {
+        if (changed(value, old)) return true;
         cpu_relax();
+    }
+    for (int i = 0; i < p.yields; i++) {
+        if (changed(value, old)) return true;
+        sched_yield();
     }
     return false;
 }
 
-static unsigned wait_for_epoch(tnn__team *team, unsigned seen) {
-    if (!spin_until_changed(&team->epoch, seen, EPOCH_SPINS)) {
-        pthread_mutex_lock(&team->mutex);
-        /* Sequentially consistent on both sides: either the announcer sees this count, or the load sees its epoch. */
-        atomic_fetch_add(&team->n_sleeping, 1);
-        while (atomic_load(&team->epoch) == seen) {
-            pthread_cond_wait(&team->wake, &team->mutex);
-        }
-        atomic_fetch_sub(&team->n_sleeping, 1);
-        pthread_mutex_unlock(&team->mutex);
+/* Returns when `value`, one of the team's two numbers, is no longer `old`; whoever changes it calls wake_sleepers. */
+static void wait_until_changed(tnn__team *team, const atomic_uint *value, unsigned old, patience p) {
+    if (changes_soon(value, old, p)) return;
+    pthread_mutex_lock(&team->mutex);
+    /* Sequentially consistent on both sides: either the other side sees this count, or the load sees its change. */
+    atomic_fetch_add(&team->n_sleeping, 1);
+    while (atomic_load(value) == old) {
+        pthread_cond_wait(&team->wake, &team->mutex);
     }
-    return seen + 1;
+    atomic_fetch_sub(&team->n_sleeping, 1);
+    pthread_mutex_unlock(&team->mutex);
+}
+
+static void wake_sleepers(tnn__team *team) {
+    if (atomic_load(&team->n_sleeping) == 0) return;
+    pthread_mutex_lock(&team->mutex);
+    pthread_cond_broadcast(&team->wake);
+    pthread_mutex_unlock(&team->mutex);
 }
 
 static void announce(tnn__team *team, void (*fn)(void *ctx, int worker), void *ctx) {
     team->fn = fn;
     team->ctx = ctx;
     atomic_fetch_add(&team->epoch, 1);
-    if (atomic_load(&team->n_sleeping) > 0) {
-        pthread_mutex_lock(&team->mutex);
-        pthread_cond_broadcast(&team->wake);
-        pthread_mutex_unlock(&team->mutex);
-    }
+    wake_sleepers(team);
 }
 
 static void *worker_main(void *arg) {
     const team_worker *self = arg;
     tnn__team *team = self->team;
-    for (unsigned seen = 0;;) {
-        seen = wait_for_epoch(team, seen);
+    for (unsigned seen = 0;; seen++) {
+        wait_until_changed(team, &team->epoch, seen, epoch_patience);
         if (!team->fn) return NULL;
         team->fn(team->ctx, self->index);
         tnn__team_barrier(team);
@@ -189,13 +204,11 @@ void tnn__team_barrier(tnn__team *team) {
     if (n_before == team->n_threads - 1) {
         atomic_store_explicit(&team->n_arrived, 0, memory_order_relaxed);
         atomic_store_explicit(&team->next_task, 0, memory_order_relaxed);
-        atomic_store_explicit(&team->phase, phase + 1, memory_order_release);
+        atomic_store(&team->phase, phase + 1);
+        wake_sleepers(team);
         return;
     }
-    if (spin_until_changed(&team->phase, phase, BARRIER_SPINS)) return;
-    while (atomic_load_explicit(&team->phase, memory_order_acquire) == phase) {
-        sched_yield();
-    }
+    wait_until_changed(team, &team->phase, phase, barrier_patience);
 }
 
 int64_t tnn__team_next_task(tnn__team *team, int64_t n) {
