@@ -39,6 +39,7 @@ typedef struct generation {
     tnn_detokenizer *detokenizer; /* NULL without a tokenizer */
     tnn_text held;                /* text that may be the beginning of a stop string */
     bool closed;                  /* a stop string or the caller ended the text: nothing more is handed out */
+    bool waiting;                 /* the newest id is not in the cache yet */
     tnn_generate_result *result;
     tnn_error *err;
 } generation;
@@ -100,7 +101,7 @@ static step_end hand_out_id(generation *gen, int32_t id) {
     return hand_out(gen, id, text, false);
 }
 
-/* Samples and computes one id. */
+/* Computes the newest id, which is done only once another one is wanted, and samples the next. */
 static step_end generate_one(generation *gen) {
     tnn_seq *q = gen->q;
     const tnn_tokenizer *tokenizer = tnn_model_tokenizer(q->model);
@@ -109,24 +110,24 @@ static step_end generate_one(generation *gen) {
         gen->result->finish = TNN_FINISH_LENGTH;
         return ENDED;
     }
-    if (q->length >= q->options.n_ctx) {
+    if (q->length + gen->waiting >= q->options.n_ctx) {
         gen->result->finish = TNN_FINISH_CONTEXT;
         return ENDED;
+    }
+    if (gen->waiting) {
+        int32_t newest = q->ids[q->length];
+        if (tnn_seq_append(q, &newest, 1, TNN_WANT_LAST, NULL, NULL, gen->err)) return FAILED;
     }
     if (tnn_sampler_sample(gen->sampler, q->logits, (uint64_t)q->length, &id, gen->err)) return FAILED;
     if (tnn_sampler_accept(gen->sampler, id, gen->err)) return FAILED;
     gen->result->n_generated++;
-    bool ends = !gen->options->ignore_eos && tokenizer && tnn_tokenizer_is_eog(tokenizer, id);
-    if (!ends) {
-        step_end end = hand_out_id(gen, id);
-        if (end == FAILED) return FAILED;
-        ends = end == ENDED;
-    } else {
+    q->ids[q->length] = id;
+    gen->waiting = true;
+    if (!gen->options->ignore_eos && tokenizer && tnn_tokenizer_is_eog(tokenizer, id)) {
         gen->result->finish = TNN_FINISH_STOP;
+        return ENDED;
     }
-    /* The last id is put into the cache as well, so that a conversation can go on from it. */
-    if (tnn_seq_append(q, &id, 1, ends ? TNN_WANT_NONE : TNN_WANT_LAST, NULL, NULL, gen->err)) return FAILED;
-    return ends ? ENDED : GO_ON;
+    return hand_out_id(gen, id);
 }
 
 /* What was held back: the beginning of a stop string that did not come, a character that stayed unfinished. */

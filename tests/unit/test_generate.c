@@ -143,8 +143,8 @@ static void test_to_the_end_of_turn(void **state) {
     assert_string_equal(h.text, whole);
     assert_false(h.broken);
     assert_int_equal(h.calls, N_BEFORE_EOS);
-    /* The end of turn is in the sequence, so that a conversation goes on from it. */
-    assert_int_equal(tnn_seq_length(q), N_BEFORE_EOS + 2);
+    /* The end of turn is among the ids and nothing was computed for it. */
+    assert_int_equal(tnn_seq_length(q), N_BEFORE_EOS + 1);
     assert_memory_equal(tnn_seq_ids(q), script, (N_BEFORE_EOS + 2) * sizeof *script);
     assert_true(r.prompt_seconds >= 0 && r.decode_seconds >= 0);
     tnn_seq_free(q);
@@ -188,7 +188,8 @@ static void test_numbers_of_tokens(void **state) {
     r = generate(q, '!', &o);
     assert_int_equal(r.finish, TNN_FINISH_LENGTH);
     assert_string_equal(h.text, "abc");
-    assert_int_equal(tnn_seq_length(q), 4);
+    assert_int_equal(tnn_seq_length(q), 3);
+    assert_memory_equal(tnn_seq_ids(q), script, 4 * sizeof *script);
     o.n_predict = INT64_MAX;
     greedy(&h);
     assert_int_equal(generate(q, '!', &o).finish, TNN_FINISH_STOP);
@@ -223,7 +224,7 @@ static void test_context_ends_it(void **state) {
     tnn_generate_result r = generate(q, '!', &o);
     assert_int_equal(r.finish, TNN_FINISH_CONTEXT);
     assert_string_equal(tnn_finish_name(r.finish), "context");
-    assert_int_equal(tnn_seq_length(q), 5);
+    assert_int_equal(tnn_seq_length(q), 4);
     assert_int_equal(r.n_generated, 4);
     assert_string_equal(h.text, "abche");
     /* A prompt that fills it: its logits are there, and no room for an answer. */
@@ -335,7 +336,7 @@ static void test_cancelling(void **state) {
     assert_int_equal(r.n_generated, 2);
     assert_int_equal(h.calls, 2); /* and not once more for what is held back */
     assert_string_equal(h.text, "a");
-    assert_int_equal(tnn_seq_length(q), 3);
+    assert_int_equal(tnn_seq_length(q), 2);
     assert_string_equal(tnn_finish_name(r.finish), "cancelled");
     tnn_seq_free(q);
 }
