@@ -6,7 +6,7 @@
 #include "verbs.h"
 
 static const verb *const verbs[] = {
-    &verb_run,  &verb_chat,  &verb_show,  &verb_list,     &verb_tokenize, &verb_logits,
+    &verb_run,  &verb_chat,  &verb_show,  &verb_list,     &verb_tokenize, &verb_tokenizer, &verb_logits,
     &verb_eval, &verb_train, &verb_merge, &verb_quantize, &verb_bench,    &verb_version,
 };
 

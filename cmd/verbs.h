@@ -4,7 +4,7 @@
 
 #include "args.h"
 
-extern const verb verb_run, verb_chat, verb_show, verb_list, verb_tokenize, verb_logits, verb_eval, verb_train,
-    verb_merge, verb_quantize, verb_bench, verb_version;
+extern const verb verb_run, verb_chat, verb_show, verb_list, verb_tokenize, verb_tokenizer, verb_logits, verb_eval,
+    verb_train, verb_merge, verb_quantize, verb_bench, verb_version;
 
 #endif

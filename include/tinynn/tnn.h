@@ -4,6 +4,7 @@
 
 #include <tinynn/adapter.h>
 #include <tinynn/allocator.h>
+#include <tinynn/bpe_trainer.h>
 #include <tinynn/chat.h>
 #include <tinynn/checkpoint.h>
 #include <tinynn/dataset.h>

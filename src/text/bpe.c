@@ -16,7 +16,7 @@ static bool is_printable_byte(uint32_t byte) {
     return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
 }
 
-static uint32_t byte_code(uint32_t byte) {
+uint32_t tnn__bpe_code(uint32_t byte) {
     if (is_printable_byte(byte)) return byte;
     if (byte <= 0x20) return 0x100 + byte;
     return byte == 0xAD ? 0x143 : 0x121 + (byte - 0x7F);
@@ -70,7 +70,7 @@ tnn_status tnn__bpe_load(tnn__bpe *b, tnn__vocab *v, const tnn_gguf *g, tnn_erro
     *b = (tnn__bpe){.alloc = v->alloc};
     for (uint32_t byte = 0; byte < 256; byte++) {
         char text[4];
-        int size = tnn__utf8_encode(byte_code(byte), text);
+        int size = tnn__utf8_encode(tnn__bpe_code(byte), text);
         tnn_status status = tnn__vocab_intern(v, text, (size_t)size, &b->byte_symbol[byte], err);
         if (status) return status;
     }
@@ -112,7 +112,7 @@ static tnn_status find_whole(const tnn__vocab *v, tnn__merge_work *w, const tnn_
         char bytes[4], mapped[16];
         int n_bytes = tnn__utf8_encode(tnn__char_code(word[i]), bytes), size = 0;
         for (int k = 0; k < n_bytes; k++)
-            size += tnn__utf8_encode(byte_code((unsigned char)bytes[k]), mapped + size);
+            size += tnn__utf8_encode(tnn__bpe_code((unsigned char)bytes[k]), mapped + size);
         tnn_status status = tnn_text_append(&w->text, mapped, (size_t)size, err);
         if (status) return status;
     }

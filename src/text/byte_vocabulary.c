@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "text/merge.h"
 
 enum { N_TOKENS = 257, END_OF_TEXT = 256, MAX_BYTES = 8192 };
 
@@ -47,26 +48,6 @@ static void put_array(output *o, const char *key, tnn_gguf_value_type type, uint
     put_u64(o, n);
 }
 
-/* The character that stands for a byte in byte-level BPE: printable ones for themselves, the rest from U+0100 on in
- * order. */
-static size_t byte_character(int byte, char utf8[2]) {
-    int code = byte;
-    if (byte < 0x21) {
-        code = 0x100 + byte;
-    } else if (byte >= 0x7f && byte <= 0xa0) {
-        code = 0x121 + byte - 0x7f;
-    } else if (byte == 0xad) {
-        code = 0x143;
-    }
-    if (code < 0x80) {
-        utf8[0] = (char)code;
-        return 1;
-    }
-    utf8[0] = (char)(0xc0 | code >> 6);
-    utf8[1] = (char)(0x80 | (code & 0x3f));
-    return 2;
-}
-
 tnn_status tnn__byte_vocabulary(void **data, size_t *size, const tnn_allocator *a, tnn_error *err) {
     static const char end_of_text[] = "<|endoftext|>";
     output o = {.n = 0};
@@ -80,9 +61,9 @@ tnn_status tnn__byte_vocabulary(void **data, size_t *size, const tnn_allocator *
     put_str(&o, "gpt-2", 5);
     put_array(&o, "tokenizer.ggml.tokens", TNN_GGUF_STRING, N_TOKENS);
     for (int byte = 0; byte < END_OF_TEXT; byte++) {
-        char utf8[2];
-        size_t n = byte_character(byte, utf8);
-        put_str(&o, utf8, n);
+        char utf8[4];
+        int n = tnn__utf8_encode(tnn__bpe_code((uint32_t)byte), utf8);
+        put_str(&o, utf8, (size_t)n);
     }
     put_str(&o, end_of_text, sizeof end_of_text - 1);
     put_array(&o, "tokenizer.ggml.token_type", TNN_GGUF_I32, N_TOKENS);

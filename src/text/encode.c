@@ -29,17 +29,7 @@ static tnn_status encode_bpe(encoder *e, const char *text, size_t size) {
     tnn_status status = tnn__buffer_reserve(&e->t->alloc, &chars, &e->char_capacity, size, sizeof *e->chars, e->err);
     if (status) return status;
     e->chars = chars;
-    size_t n = 0;
-    for (size_t pos = 0; pos < size;) {
-        uint32_t code;
-        int length = tnn__utf8_decode(text + pos, size - pos, &code);
-        if (length <= 0) {
-            length = 1;
-            code = TNN__REPLACEMENT;
-        }
-        e->chars[n++] = tnn__char_make(code);
-        pos += (size_t)length;
-    }
+    size_t n = tnn__utf8_read(text, size, e->chars);
     return tnn__pretokenize(e->t->pre, e->chars, n, encode_word, e);
 }
 

@@ -58,7 +58,8 @@ void tnn__bpe_free(tnn__bpe *b);
 /* Appends the ids of word[0, n). whole_words: a word that is a token as a whole is that token. */
 tnn_status tnn__bpe_encode(const tnn__bpe *b, const tnn__vocab *v, tnn__merge_work *w, const tnn__char *word, size_t n,
                            bool whole_words, tnn_ids *out, tnn_error *err);
-/* The byte a character of the mapped alphabet stands for, or -1. */
+/* The character that stands for a byte in the mapped alphabet, and the byte one stands for, or -1. */
+uint32_t tnn__bpe_code(uint32_t byte);
 int tnn__bpe_byte(uint32_t code);
 
 typedef struct tnn__spm {
