@@ -68,6 +68,8 @@ static int add_texts(const tokenizer_args *args, tnn_bpe_trainer *t) {
 static int print_result(const tokenizer_args *args, const tnn_bpe_trainer *t, double seconds) {
     tnn_bpe_stats s = tnn_bpe_trainer_get_stats(t);
     double per_token = (double)s.n_bytes / (double)s.n_text_tokens;
+    if (s.n_tokens < args->vocab_size)
+        ui_note("%d tokens: no further pair occurs %" PRId64 " times", s.n_tokens, args->min_frequency);
     if (args->json)
         return json_print(json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:f}", "out", args->out, "vocab_size",
                                     s.n_tokens, "merges", s.n_merges, "bytes", (json_int_t)s.n_bytes, "words",
@@ -84,9 +86,6 @@ static int train(const tokenizer_args *args, tnn_bpe_trainer *t, ui_progress *pr
     if (code == UI_OK && tnn_bpe_trainer_run(t, &err) != TNN_OK) code = ui_fail(&err);
     ui_progress_end(progress);
     if (code != UI_OK) return code;
-    tnn_bpe_stats s = tnn_bpe_trainer_get_stats(t);
-    if (s.n_tokens < args->vocab_size)
-        ui_note("%d tokens: no further pair occurs %" PRId64 " times", s.n_tokens, args->min_frequency);
     tnn_status status = tnn_bpe_trainer_save(t, args->out, &err);
     if (status == TNN_E_IO) return ui_error(UI_FAILURE, "%s", err.text);
     return status == TNN_OK ? print_result(args, t, ui_seconds() - start) : ui_fail(&err);
