@@ -157,10 +157,7 @@ static int run(void *p) {
     if (code == UI_OK) code = open_adapters(&c.engine, &args->adapters);
     if (code == UI_OK) code = conversation_begin(&c.conversation, c.engine.model, &args->chat);
     if (code == UI_OK) code = open_seq(&c.engine, &args->context, NULL);
-    c.generation = (generation){.sample = &args->sample,
-                                .engine = &c.engine,
-                                .n_batch = args->context.n_batch,
-                                .stream = !args->json};
+    c.generation = (generation){.sample = &args->sample, .engine = &c.engine, .stream = !args->json};
     if (code == UI_OK) code = converse(&c);
     if (code == UI_OK && args->json) code = print_json(&c.conversation);
     generation_end(&c.generation);

@@ -95,43 +95,18 @@ static tnn_generate_options generate_options(generation *gen) {
 
 /* --- the prompt --- */
 
+static void end_progress(generation *gen) {
+    ui_progress_end(&gen->progress);
+    gen->progress = (ui_progress){0};
+}
+
 static bool on_batch(void *ctx, int64_t pos, int64_t n, const float *logits) {
     generation *gen = ctx;
-    (void)pos;
     (void)logits;
-    gen->computed += n;
-    ui_progress_update(&gen->progress, gen->computed, gen->prompt_to_compute, NULL);
+    ui_progress_update(&gen->progress, pos + n, gen->n_prompt, NULL);
+    if (pos + n == gen->n_prompt) end_progress(gen);
     if (gen->taps) gen->code = taps_collect(gen->taps, gen->engine->seq);
     return gen->code == UI_OK && !ui_interrupted();
-}
-
-static int64_t common_prefix(const tnn_seq *q, const tnn_ids *ids) {
-    int64_t n = 0;
-    while (n < (int64_t)ids->n && n < tnn_seq_length(q) && tnn_seq_ids(q)[n] == ids->data[n])
-        n++;
-    return n;
-}
-
-/*
- * All of a long prompt but its last batch, so that an interrupt is heard between batches; tnn_seq_generate does the
- * rest. Batches begin and end where they would anyway.
- */
-static tnn_status compute_head(generation *gen, const tnn_ids *prompt, int64_t n_batch, double *seconds,
-                               tnn_error *err) {
-    tnn_seq *q = gen->engine->seq;
-    int64_t reused = common_prefix(q, prompt), left = (int64_t)prompt->n - reused;
-    int64_t head = left > n_batch ? (left - 1) / n_batch * n_batch : 0;
-    gen->result.n_reused = reused;
-    *seconds = 0;
-    if (head == 0) return TNN_OK;
-    gen->computed = 0;
-    gen->prompt_to_compute = left;
-    gen->progress = ui_progress_begin("prompt");
-    double start = ui_seconds();
-    tnn_status status = tnn_seq_prompt(q, prompt->data, reused + head, NULL, on_batch, gen, err);
-    ui_progress_end(&gen->progress);
-    *seconds = ui_seconds() - start;
-    return status;
 }
 
 /* --- the text --- */
@@ -147,8 +122,9 @@ static bool on_token(void *ctx, int32_t id, const char *text, size_t n) {
         fwrite(text, 1, n, stdout);
         fflush(stdout);
     }
-    /* -1 is text that was held back; no batch was computed for it. */
-    if (gen->taps && id >= 0) gen->code = taps_collect(gen->taps, gen->engine->seq);
+    /* What ran last is the prompt before the first token, and was collected; -1 is text that was held back. */
+    if (gen->taps && gen->has_token && id >= 0) gen->code = taps_collect(gen->taps, gen->engine->seq);
+    gen->has_token = true;
     return gen->code == UI_OK && !ui_interrupted();
 }
 
@@ -159,24 +135,20 @@ int generation_run(generation *gen, const tnn_ids *prompt) {
         return ui_error(UI_USAGE,
                         "the prompt has %zu tokens and the context holds %" PRId64 ": give a larger one with -c",
                         prompt->n, tnn_seq_capacity(q));
-    double head_seconds;
     tnn_generate_options options = generate_options(gen);
+    options.on_batch = on_batch;
     options.on_token = on_token;
     gen->text.n = 0;
-    gen->result = (tnn_generate_result){0};
-    tnn_status status = compute_head(gen, prompt, gen->n_batch, &head_seconds, &err);
-    int64_t reused = gen->result.n_reused;
-    if (status == TNN_OK) {
-        status = tnn_seq_generate(q, prompt->data, (int64_t)prompt->n, &options, &gen->result, &err);
-        gen->result.n_reused = reused < (int64_t)prompt->n ? reused : (int64_t)prompt->n - 1;
-        gen->result.prompt_seconds += head_seconds;
-    }
+    gen->has_token = false;
+    gen->n_prompt = (int64_t)prompt->n;
+    gen->progress = ui_progress_begin("prompt");
+    double start = ui_seconds();
+    tnn_status status = tnn_seq_generate(q, prompt->data, gen->n_prompt, &options, &gen->result, &err);
+    end_progress(gen);
     if (gen->code != UI_OK) return gen->code;
     if (status == TNN_E_CANCELLED) {
-        gen->result = (tnn_generate_result){.n_prompt = (int64_t)prompt->n,
-                                            .n_reused = reused,
-                                            .finish = TNN_FINISH_CANCELLED,
-                                            .prompt_seconds = head_seconds};
+        gen->result.finish = TNN_FINISH_CANCELLED;
+        gen->result.prompt_seconds = ui_seconds() - start;
         return UI_OK;
     }
     return status == TNN_OK ? UI_OK : ui_fail(&err);

@@ -100,11 +100,7 @@ static int print_json(const run_args *args, const generation *gen, const tnn_ids
 }
 
 static int generate(const run_args *args, engine *e, taps *t, const tnn_ids *prompt) {
-    generation gen = {.sample = &args->sample,
-                      .engine = e,
-                      .taps = t,
-                      .n_batch = args->context.n_batch,
-                      .stream = !args->json};
+    generation gen = {.sample = &args->sample, .engine = e, .taps = t, .stream = !args->json};
     int code = generation_run(&gen, prompt);
     if (code == UI_OK) code = taps_write(t, &args->taps);
     if (!args->json && gen.text.n > 0) putchar('\n');

@@ -12,6 +12,7 @@
 
 #include "json.h"
 #include "open.h"
+#include "stack.h"
 #include "ui.h"
 #include "verbs.h"
 
@@ -42,6 +43,7 @@ typedef struct report {
     tnn_chat_template *chat;
     tnn_error no_tokenizer, no_chat, cannot_run; /* status TNN_OK: there is one, it runs */
     bool runs;
+    stack stack; /* its layers, if it runs */
     int64_t n_ctx;
     size_t cache_bytes, workspace_bytes, weight_bytes;
 } report;
@@ -69,6 +71,7 @@ static void try_to_run(report *r, const char *path, const context_args *context)
         status = tnn_seq_bytes(e.model, &sequence, &r->cache_bytes, &r->workspace_bytes, &r->cannot_run);
     }
     r->runs = status == TNN_OK;
+    if (r->runs) stack_of(&r->stack, e.model);
     close_engine(&e);
 }
 
@@ -213,9 +216,13 @@ static void print_run(const report *r) {
     if (r->runs) {
         printf("yes\n");
         label("memory");
-        printf("%s weights, at a context of %" PRId64 ": %s KV cache, %s workspace\n",
-               ui_bytes(weights, r->weight_bytes), r->n_ctx, ui_bytes(cache, r->cache_bytes),
+        printf("%s weights, at a context of %" PRId64 ": %s %s, %s workspace\n", ui_bytes(weights, r->weight_bytes),
+               r->n_ctx, ui_bytes(cache, r->cache_bytes),
+               r->stack.hparams.gdn.n_key_heads ? "KV cache and states" : "KV cache",
                ui_bytes(workspace, r->workspace_bytes));
+        label("layers");
+        printf("%" PRId64 "\n", r->stack.hparams.n_layers);
+        stack_print(&r->stack);
     } else {
         printf("no: ");
         ui_print_text(r->cannot_run.text, strlen(r->cannot_run.text), 400);
@@ -345,6 +352,7 @@ static int print_json(const report *r, const show_args *args) {
     json_object_set_new(object, "runs", json_boolean(r->runs));
     json_object_set_new(object, "why_not", string_or_null(r->runs ? NULL : r->cannot_run.text));
     json_object_set_new(object, "memory", memory_json(r));
+    json_object_set_new(object, "layers", stack_json(&r->stack));
     if (args->metadata) json_object_set_new(object, "metadata", metadata_json(r->g));
     if (args->tensors) json_object_set_new(object, "tensors", tensors_json(r->g));
     return json_print(object);
@@ -369,6 +377,7 @@ static int run(void *p) {
         code = args->json ? print_json(&r, args) : print_report(&r, args);
         tnn_tokenizer_free(r.tokenizer);
         tnn_chat_template_free(r.chat);
+        stack_free(&r.stack);
     }
     tnn_gguf_close(g);
     free(path);

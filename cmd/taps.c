@@ -17,7 +17,8 @@
 const arg_option tap_options[] = {
     {"--tap", ARG_TEXTS, offsetof(tap_args, globs), "GLOB", 0, 0, NULL,
      "tell statistics of a stage of the forward pass; may be given many times. Stages: embed, lens, blk.N.attn_norm, "
-     "blk.N.attn_out, blk.N.ffn_out, blk.N.resid_post, final_norm, logits; * stands for anything"},
+     "blk.N.attn_out, blk.N.ffn_out, blk.N.resid_post, final_norm, logits; of Gated DeltaNet layers also blk.N.decay "
+     "(its logarithm), blk.N.beta and blk.N.gdn_state (norms of the states after a batch); * stands for anything"},
     {"--tap-out", ARG_TEXT, offsetof(tap_args, out), "FILE", 0, 0, NULL,
      "write the rows of the taps to a GGUF file, one F32 tensor [features, rows] per tap"},
     {0},

@@ -15,16 +15,29 @@ extern "C" {
 
 /* What mixes tokens and what follows it, per layer. */
 typedef enum tnn_mixer_kind { TNN_MIXER_ATTENTION = 0, TNN_MIXER_GDN = 1 } tnn_mixer_kind;
-typedef enum tnn_ffn_kind { TNN_FFN_SWIGLU = 0 } tnn_ffn_kind;
+typedef enum tnn_ffn_kind { TNN_FFN_SWIGLU = 0, TNN_FFN_NONE = 1 } tnn_ffn_kind;
 
 typedef struct tnn_layer_spec {
     tnn_mixer_kind mixer;
     tnn_ffn_kind ffn;
 } tnn_layer_spec;
 
+TNN_API const char *tnn_mixer_name(tnn_mixer_kind kind); /* "attention", "gated_delta_net"; "unknown" otherwise */
+
+/*
+ * Shape of the Gated DeltaNet layers of a stack (Yang et al. 2024). Value heads are tiled: value head n reads key head
+ * n % n_key_heads.
+ */
+typedef struct tnn_gdn_hparams {
+    int64_t n_key_heads;   /* 0: the stack has no such layers */
+    int64_t n_value_heads; /* a multiple of n_key_heads */
+    int64_t d_head;        /* of keys and values alike: a head's state is [d_head, d_head] */
+    int64_t conv_width;    /* taps of the short convolution; 0: the simplified block, without it and without an FFN */
+} tnn_gdn_hparams;
+
 /* Hyperparameters, from GGUF metadata or from flags. */
 typedef struct tnn_llama_hparams {
-    char arch[32]; /* "llama", "qwen2", "qwen3", "smollm3" */
+    char arch[32]; /* "llama", "qwen2", "qwen3", "smollm3", "qwen35", "llama-gdn" */
     int64_t n_vocab;
     int64_t n_ctx_train;
     int64_t d_model; /* E */
@@ -37,9 +50,13 @@ typedef struct tnn_llama_hparams {
     float attn_scale;      /* 1/sqrt(D) unless the file says otherwise */
     bool qkv_bias;         /* biases are required (qwen2); otherwise used where present */
     bool qk_norm;          /* RMSNorm over each head of q and k before RoPE (qwen3) */
+    bool attn_gate;        /* attn_q holds a query and a gate for each head (qwen35) */
+    bool post_norm;        /* the norm before the FFN is named post_attention_norm (qwen35) */
     int32_t nope_interval; /* n > 0: every nth layer has no RoPE (smollm3: 4) */
     bool tied;             /* no output.weight: logits use token_embd.weight */
     tnn_rope_config rope;
+    tnn_gdn_hparams gdn;
+    int64_t n_extra_layers; /* stored after the stack and not run: they predict further tokens (qwen35) */
 } tnn_llama_hparams;
 
 /*
@@ -64,6 +81,8 @@ TNN_API tnn_status tnn_llama_arch_seed_blocks(tnn_llama_arch *a, int64_t n_layer
 TNN_API tnn_status tnn_llama_arch_set_gdn_layer(tnn_llama_arch *a, int64_t idx, tnn_error *err);
 TNN_API int64_t tnn_llama_arch_n_layers(const tnn_llama_arch *a);
 TNN_API tnn_layer_spec tnn_llama_arch_layer_spec(const tnn_llama_arch *a, int64_t idx);
+/* Seeds the stack of the file that the hyperparameters were read from: as many layers, marked as its metadata tells. */
+TNN_API tnn_status tnn_llama_arch_seed_from_gguf(tnn_llama_arch *a, const tnn_gguf *g, tnn_error *err);
 
 /*
  * Binds token_embd, output_norm and, when present, output (and rope_freqs) from a GGUF: borrowed at their stored type,
@@ -90,13 +109,15 @@ TNN_API tnn_status tnn_llama_arch_alloc_blocks_trainable_f32(tnn_llama_arch *a, 
 
 /*
  * Random weights for every trainable tensor of st, each a function of (seed, name): matrices normal with deviation
- * 0.02, those that write into the residual stream divided by sqrt(2 n_layers) (Radford et al. 2019), norms 1, biases 0.
+ * 0.02, those that write into the residual stream divided by sqrt(2 n_layers) (Radford et al. 2019), norms 1, biases 0;
+ * decays and convolutions of Gated DeltaNet as flash-linear-attention and PyTorch begin them.
  */
 TNN_API tnn_status tnn_llama_arch_random_init(const tnn_llama_arch *a, tnn_store *st, uint64_t seed, tnn_error *err);
 
 /*
  * Globals and blocks of a GGUF as trainable weights: F32 copies, dequantised, with whatever biases the file has;
- * rope_freqs is copied too and stays frozen. Shapes are checked as in the mmap forms. g may be closed afterwards.
+ * rope_freqs is copied too and stays frozen; ssm_a = -e^A_log is trained as A_log, under the name ssm_a_log. Shapes are
+ * checked as in the mmap forms. g may be closed afterwards.
  */
 TNN_API tnn_status tnn_llama_arch_load_trainable_from_gguf(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
                                                            tnn_error *err);
@@ -118,24 +139,27 @@ TNN_API tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a);
 TNN_API tnn_tensor *tnn_llama_arch_linear(const tnn_llama_arch *a, const char *name);
 
 /*
- * One forward. ids I32 [T]; positions I32 [T]. Keys and values come from caches when caches is set (one pair per
- * layer), otherwise from this batch, rows seeing back to starts[t]. Which logit rows are wanted: none, all, or the rows
+ * One forward. ids I32 [T]; positions I32 [T]. The past comes from caches when caches is set (one per layer), otherwise
+ * from this batch, rows seeing back to starts[t]. Which logit rows are wanted: none, all, or the rows
  * listed in logit_rows.
  */
 typedef enum tnn_logits_mode { TNN_LOGITS_NONE, TNN_LOGITS_ALL, TNN_LOGITS_ROWS } tnn_logits_mode;
 
-typedef struct tnn_kv_pair {
+/* What a layer keeps of the past: attention its keys and values, Gated DeltaNet a state of constant size. */
+typedef struct tnn_layer_cache {
     tnn_tensor *k; /* [D, capacity, K, slots] */
     tnn_tensor *v;
-} tnn_kv_pair;
+    tnn_tensor *state; /* F32 [d, d, V, slots] */
+    tnn_tensor *conv;  /* F32 [channels, width - 1, slots]: the last inputs of the convolution, or NULL */
+} tnn_layer_cache;
 
 typedef struct tnn_forward_args {
     tnn_tensor *ids;
     tnn_tensor *positions;
-    tnn_tensor *slots;         /* NULL: slot 0 */
-    tnn_tensor *starts;        /* NULL: 0; without caches */
-    tnn_tensor *mask;          /* NULL: causal alone */
-    const tnn_kv_pair *caches; /* n_layers pairs, or NULL */
+    tnn_tensor *slots;             /* NULL: slot 0 */
+    tnn_tensor *starts;            /* NULL: 0; without caches */
+    tnn_tensor *mask;              /* NULL: causal alone */
+    const tnn_layer_cache *caches; /* n_layers of them, or NULL */
     tnn_logits_mode logits;
     tnn_tensor *logit_rows; /* I32 [n]; TNN_LOGITS_ROWS only */
     bool recompute;         /* in training: keep what enters each layer, compute the rest again on the way back */

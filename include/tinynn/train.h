@@ -92,6 +92,11 @@ typedef enum tnn_schedule {
     INT(context_length, 0, 0, 2147483647, "new body: context written to the model; 0: max_seq_length")                 \
     FLOAT(rope_base, 10000, 1.001, 1e12, "new body: RoPE base")                                                        \
     FLAG(untied, false, "new body: an output matrix of its own")                                                       \
+    STRING(layer_kinds, "", "new body: kinds of its layers, attention or gdn, as a pattern that repeats")              \
+    INT(gdn_key_heads, 0, 0, 65536, "gdn layers: key heads; 0: n_heads")                                               \
+    INT(gdn_value_heads, 0, 0, 65536, "gdn layers: value heads; 0: gdn_key_heads")                                     \
+    INT(gdn_head_dim, 0, 0, 4096, "gdn layers: width of a head; 0: d_head")                                            \
+    INT(gdn_conv, 4, 0, 16, "gdn layers: taps of the short convolution; 0: simplified layers, without FFN")            \
     INT(steps_per_report, 10, 1, 100000000, "steps between two progress lines")                                        \
     INT(steps_per_eval, 200, 1, 100000000, "steps between two validations")                                            \
     INT(val_batches, 25, -1, 100000000, "batches of a validation; -1: all")                                            \

@@ -52,6 +52,50 @@ static void set_rope(const exporter *e) {
     set_f32(e, "rope.scaling.yarn_beta_slow", c->beta_slow);
 }
 
+/* Pairs of RoPE to each of the position streams of IMROPE, as Qwen3.5 divides them: 11, 11, 10 of 32. */
+static void set_rope_sections(const exporter *e) {
+    char buf[128];
+    int32_t pairs = e->arch->hparams.rope.n_rot / 2;
+    const int32_t sections[4] = {(pairs + 2) / 3, (pairs + 1) / 3, pairs / 3, 0};
+    tnn_gguf_set_array(e->w, key(e, "rope.dimension_sections", buf), TNN_GGUF_I32, sections, 4);
+}
+
+static bool is_gdn(const exporter *e, int64_t layer) {
+    return tnn_llama_arch_layer_spec(e->arch, layer).mixer == TNN_MIXER_GDN;
+}
+
+/* A list says which layers are recurrent; the interval says it too where there is one, for readers that know no list.
+ */
+static void set_layer_kinds(const exporter *e) {
+    int64_t n = e->arch->n_layers, interval = 1;
+    char buf[128];
+    uint8_t recurrent[TNN__MAX_LAYERS];
+    while (interval <= n && is_gdn(e, interval - 1)) {
+        interval++;
+    }
+    bool regular = interval <= n;
+    for (int64_t i = 0; i < n; i++) {
+        recurrent[i] = is_gdn(e, i);
+        regular = regular && (recurrent[i] != 0) == ((i + 1) % interval != 0);
+    }
+    tnn_gguf_set_array(e->w, key(e, "attention.recurrent_layers", buf), TNN_GGUF_BOOL, recurrent, (uint64_t)n);
+    if (regular) set_u32(e, "full_attention_interval", interval);
+}
+
+static void set_gdn(const exporter *e) {
+    const tnn_gdn_hparams *gdn = &e->arch->hparams.gdn;
+    if (gdn->n_key_heads == 0) return;
+    set_layer_kinds(e);
+    set_u32(e, "ssm.group_count", gdn->n_key_heads);
+    set_u32(e, "ssm.time_step_rank", gdn->n_value_heads);
+    set_u32(e, "ssm.state_size", gdn->d_head);
+    set_u32(e, "ssm.inner_size", gdn->n_value_heads * gdn->d_head);
+    if (gdn->conv_width > 0) {
+        set_u32(e, "ssm.conv_kernel", gdn->conv_width);
+        set_rope_sections(e);
+    }
+}
+
 static void set_hparams(const exporter *e) {
     const tnn_llama_hparams *hp = &e->arch->hparams;
     tnn_gguf_set_str(e->w, "general.architecture", hp->arch, strlen(hp->arch));
@@ -70,6 +114,7 @@ static void set_hparams(const exporter *e) {
     set_f32(e, "attention.layer_norm_rms_epsilon", hp->rms_eps);
     if (hp->attn_scale != 1.0f / sqrtf((float)hp->d_head)) set_f32(e, "attention.scale", hp->attn_scale);
     set_rope(e);
+    set_gdn(e);
     if (e->options->tokenizer) {
         tnn_gguf_str donor = {"", 0};
         char donor_prefix[96];
@@ -97,11 +142,19 @@ static uint32_t file_type(tnn_type type) {
     return 0;
 }
 
+/* Layers that were not run were not trained: the file has none. */
+static void leave_out_extra_layers(const exporter *e) {
+    set_u32(e, "block_count", e->arch->n_layers);
+    set_u32(e, "nextn_predict_layers", 0);
+    set_layer_kinds(e);
+}
+
 static void set_metadata(const exporter *e) {
     const tnn_export_options *o = e->options;
     if (o->like) {
         static const char *const skip[] = {"general.file_type", "general.quantization_version", "split."};
         tnn_gguf_copy_kv(e->w, o->like, skip, 3);
+        if (e->arch->hparams.n_extra_layers > 0) leave_out_extra_layers(e);
     } else {
         set_hparams(e);
     }
@@ -115,9 +168,21 @@ static void set_metadata(const exporter *e) {
 /* A tensor of the file: one of the store, under its name or another. */
 typedef struct item {
     const tnn_tensor *t;
-    const char *name;
-    bool folded; /* behind the lens: rows of d_model */
+    char name[TNN_GGUF_MAX_NAME + 1];
+    bool folded;     /* behind the lens: rows of d_model */
+    bool from_log;   /* A_log, of which the file holds -e^A_log */
+    bool as_trained; /* F32, whatever the type of matrices */
 } item;
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+static void set_name(item *it, const char *name) {
+    size_t n = strlen(name) - (it->from_log ? strlen(TNN__LOG_SUFFIX) : 0);
+    snprintf(it->name, sizeof it->name, "%.*s", (int)n, name);
+}
 
 /*
  * Item i of the store's tensors and one more; false if it is not written. The lens is no tensor of an ordinary model:
@@ -126,11 +191,19 @@ typedef struct item {
 static bool item_at(const exporter *e, int64_t i, item *out) {
     const tnn_llama_arch *a = e->arch;
     if (i == tnn_store_count(e->store)) {
-        *out = (item){.t = a->token_embed, .name = "output.weight"};
+        *out = (item){.t = a->token_embed};
+        set_name(out, "output.weight");
         return a->w_proj && !a->output;
     }
     const tnn_tensor *t = tnn_store_at(e->store, i);
-    *out = (item){.t = t, .name = tnn_tensor_name(t), .folded = a->w_proj && t == a->token_embed};
+    const char *name = tnn_tensor_name(t);
+    *out = (item){
+        .t = t,
+        .folded = a->w_proj && t == a->token_embed,
+        .from_log = ends_with(name, ".ssm_a" TNN__LOG_SUFFIX),
+        .as_trained = ends_with(name, ".ssm_conv1d.weight"),
+    };
+    set_name(out, name);
     return t != a->w_proj;
 }
 
@@ -139,7 +212,7 @@ static int64_t row_length(const exporter *e, const item *it) {
 }
 
 static tnn_type type_of(const exporter *e, const item *it) {
-    return tnn_tensor_ne(it->t)[1] > 1 ? e->options->type : TNN_TYPE_F32;
+    return tnn_tensor_ne(it->t)[1] > 1 && !it->as_trained ? e->options->type : TNN_TYPE_F32;
 }
 
 static tnn_status declare(const exporter *e, const item *it) {
@@ -206,6 +279,9 @@ static tnn_status write_tensor(const exporter *e, const item *it) {
         if (b.proj) {
             fold_row(b.proj, b.in, b.n_in, b.out, b.n_out);
             row = b.out;
+        }
+        for (int64_t i = 0; it->from_log && i < b.n_in; i++) {
+            b.in[i] = -expf(b.in[i]);
         }
         if (!status) status = tnn_quantize_row(type_of(e, it), row, b.packed, b.n_out, NULL);
         if (status) {

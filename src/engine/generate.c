@@ -142,7 +142,8 @@ static tnn_status finish_text(generation *gen) {
 static tnn_status generate_all(generation *gen, const int32_t *prompt, int64_t n_prompt) {
     tnn_generate_result *r = gen->result;
     double start = now();
-    tnn_status status = tnn_seq_prompt(gen->q, prompt, n_prompt, &r->n_reused, NULL, NULL, gen->err);
+    tnn_status status =
+        tnn_seq_prompt(gen->q, prompt, n_prompt, &r->n_reused, gen->options->on_batch, gen->options->ctx, gen->err);
     if (status) return status;
     for (int64_t i = 0; i < n_prompt && !status; i++) {
         status = tnn_sampler_accept(gen->sampler, prompt[i], gen->err);

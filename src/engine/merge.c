@@ -26,11 +26,12 @@ typedef struct merging {
 
 static const tnn__lora *pairs_of(const tnn_llama_arch *a, const char *name) {
     for (int64_t layer = 0; layer < a->n_layers; layer++) {
-        for (int i = 0; i < TNN__N_BLOCK_LINEARS; i++) {
+        for (int i = 0; i < TNN__N_LAYER_LINEARS; i++) {
             tnn__name_buffer full;
-            tnn__block_linear which = (tnn__block_linear)i;
-            if (strcmp(name, tnn__block_name(&full, layer, tnn__block_linear_name(which), "weight")) == 0)
-                return tnn__block_linear_at(&a->blocks[layer], which)->lora;
+            tnn__layer_linear which = (tnn__layer_linear)i;
+            if (strcmp(name, tnn__linear_full_name(&full, layer, which, "weight")) != 0) continue;
+            const tnn__linear *linear = tnn__layer_linear_at(a, layer, which);
+            return linear ? linear->lora : NULL;
         }
     }
     return NULL;

@@ -1,6 +1,11 @@
 /* A model: file, architecture, weights, tokenizer, loaded together and read-only afterwards. */
 #include "engine/model.h"
 
+#include <string.h>
+
+#include "base/checksum.h"
+#include "llm/archs/llama_arch.h"
+
 tnn_model_options tnn_model_options_default(void) {
     return (tnn_model_options){.use_mmap = true};
 }
@@ -9,7 +14,7 @@ static tnn_status load_arch(tnn_model *m, tnn_error *err) {
     tnn_llama_hparams hp;
     tnn_status status = tnn_llama_hparams_from_gguf(&hp, m->gguf, err);
     if (!status) status = tnn_llama_arch_new(&m->arch, m->session, &hp, err);
-    if (!status) status = tnn_llama_arch_seed_blocks(m->arch, hp.n_layers, err);
+    if (!status) status = tnn_llama_arch_seed_from_gguf(m->arch, m->gguf, err);
     if (!status) status = tnn_store_new(&m->weights, m->session, err);
     if (!status) status = tnn_llama_arch_load_globals_from_gguf_mmap(m->arch, m->weights, m->gguf, err);
     if (!status) status = tnn_llama_arch_load_blocks_from_gguf_mmap(m->arch, m->weights, m->gguf, err);
@@ -86,4 +91,51 @@ int64_t tnn_model_n_params(const tnn_model *m) {
         n += tnn_tensor_elements(tnn_store_at(m->weights, i));
     }
     return n;
+}
+
+/* --- fingerprint --- */
+
+#define SAMPLE ((size_t)4096)
+
+static tnn_status add_tensors(tnn__checksum *sum, const tnn_store *st, tnn_error *err) {
+    uint8_t sample[SAMPLE];
+    tnn_status status = TNN_OK;
+    for (int64_t i = 0; st && i < tnn_store_count(st) && !status; i++) {
+        const tnn_tensor *t = tnn_store_at(st, i);
+        int32_t type = (int32_t)tnn_tensor_type(t);
+        size_t n = tnn_tensor_bytes(t) < SAMPLE ? tnn_tensor_bytes(t) : SAMPLE;
+        status = tnn_tensor_read(t, 0, sample, n, err);
+        tnn__checksum_add(sum, tnn_tensor_name(t), strlen(tnn_tensor_name(t)) + 1);
+        tnn__checksum_add(sum, &type, sizeof type);
+        tnn__checksum_add(sum, tnn_tensor_ne(t), TNN_MAX_DIMS * sizeof(int64_t));
+        if (!status) tnn__checksum_add(sum, sample, n);
+    }
+    return status;
+}
+
+static void add_strengths(tnn__checksum *sum, const tnn_llama_arch *a) {
+    for (int64_t layer = 0; layer < a->n_layers; layer++) {
+        for (int i = 0; i < TNN__N_LAYER_LINEARS; i++) {
+            const tnn__linear *l = tnn__layer_linear_at(a, layer, (tnn__layer_linear)i);
+            for (const tnn__lora *pair = l ? l->lora : NULL; pair; pair = pair->next) {
+                tnn__checksum_add(sum, &pair->scale, sizeof pair->scale);
+            }
+        }
+    }
+}
+
+tnn_status tnn__model_fingerprint(const tnn_model *m, uint64_t *out, tnn_error *err) {
+    const tnn_llama_hparams *hp = tnn_model_hparams(m);
+    const tnn_rope_config *rope = &hp->rope;
+    const float numbers[] = {hp->rms_eps,        hp->attn_scale,     rope->freq_base,           rope->freq_scale,
+                             rope->ext_factor,   rope->attn_factor,  rope->beta_fast,           rope->beta_slow,
+                             (float)rope->n_rot, (float)hp->n_heads, (float)hp->gdn.n_key_heads};
+    tnn__checksum sum = tnn__checksum_begin();
+    tnn__checksum_add(&sum, hp->arch, sizeof hp->arch);
+    tnn__checksum_add(&sum, numbers, sizeof numbers);
+    tnn_status status = add_tensors(&sum, m->weights, err);
+    if (!status) status = add_tensors(&sum, m->adapters, err);
+    add_strengths(&sum, m->arch);
+    *out = tnn__checksum_end(&sum);
+    return status;
 }

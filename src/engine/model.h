@@ -17,4 +17,10 @@ struct tnn_model {
     tnn_tokenizer *tokenizer; /* NULL: ids only */
 };
 
+/*
+ * A number that tells models apart: names, types, shapes and the first bytes of all tensors, numbers that change the
+ * forward, adapters and their strength. It does not read whole weights.
+ */
+tnn_status tnn__model_fingerprint(const tnn_model *m, uint64_t *out, tnn_error *err);
+
 #endif

@@ -1,19 +1,17 @@
 /*
- * A sequence: the KV cache of one timeline, and the forwards that extend it batch by batch.
+ * A sequence: the caches and states of one timeline, and the forwards that extend it batch by batch.
  */
 #include "engine/seq.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "llm/taps.h"
-
 #define DEFAULT_CONTEXT 4096
 #define MAX_CONTEXT     ((int64_t)1 << 30)
 #define MAX_BATCH       ((int64_t)1 << 16)
 
 tnn_seq_options tnn_seq_options_default(void) {
-    return (tnn_seq_options){.n_batch = 512, .kv_type = TNN_TYPE_F16};
+    return (tnn_seq_options){.n_batch = 512, .kv_type = TNN_TYPE_F16, .snapshot_bytes = (int64_t)256 << 20};
 }
 
 static tnn_status fill_options(tnn_seq_options *o, const tnn_model *m, tnn_error *err) {
@@ -27,6 +25,8 @@ static tnn_status fill_options(tnn_seq_options *o, const tnn_model *m, tnn_error
         return tnn__fail(err, TNN_E_RANGE, "a batch of %" PRId64 " tokens: give 1 to %" PRId64, o->n_batch, MAX_BATCH);
     }
     if (o->n_batch > o->n_ctx) o->n_batch = o->n_ctx;
+    if (o->snapshot_bytes < 0)
+        return tnn__fail(err, TNN_E_RANGE, "%" PRId64 " bytes of snapshots: give 0 or more", o->snapshot_bytes);
     if (o->kv_type != TNN_TYPE_F16 && o->kv_type != TNN_TYPE_F32 && o->kv_type != TNN_TYPE_BF16 &&
         o->kv_type != TNN_TYPE_Q8_0) {
         return tnn__fail(err, TNN_E_ARG, "a KV cache is F32, F16, BF16 or Q8_0");
@@ -80,19 +80,36 @@ static tnn_status forward_for(tnn_seq *q, int64_t n_rows, tnn_want want, tnn__fo
 
 /* --- construction --- */
 
-static tnn_status make_caches(tnn_seq *q, tnn_error *err) {
+static bool make_kv_cache(tnn_seq *q, tnn_layer_cache *c, tnn_error *err) {
     const tnn_llama_hparams *hp = tnn_model_hparams(q->model);
     const int64_t ne[4] = {hp->d_head, q->options.n_ctx, hp->n_kv_heads, 1};
+    c->k = tnn_store_tensor(q->store, "", q->options.kv_type, 4, ne, err);
+    c->v = c->k ? tnn_store_tensor(q->store, "", q->options.kv_type, 4, ne, err) : NULL;
+    return c->v != NULL;
+}
+
+static bool make_state(tnn_seq *q, tnn_layer_cache *c, tnn_error *err) {
+    const tnn_gdn_hparams *gdn = &tnn_model_hparams(q->model)->gdn;
+    int64_t channels = gdn->d_head * (2 * gdn->n_key_heads + gdn->n_value_heads);
+    const int64_t state[4] = {gdn->d_head, gdn->d_head, gdn->n_value_heads, 1};
+    const int64_t conv[3] = {channels, gdn->conv_width - 1, 1};
+    c->state = tnn_store_tensor(q->store, "", TNN_TYPE_F32, 4, state, err);
+    if (!c->state || gdn->conv_width < 2) return c->state != NULL;
+    c->conv = tnn_store_tensor(q->store, "", TNN_TYPE_F32, 3, conv, err);
+    return c->conv != NULL;
+}
+
+static tnn_status make_caches(tnn_seq *q, tnn_error *err) {
+    const tnn_llama_hparams *hp = tnn_model_hparams(q->model);
     for (int64_t i = 0; i < hp->n_layers; i++) {
-        q->caches[i].k = tnn_store_tensor(q->store, "", q->options.kv_type, 4, ne, err);
-        q->caches[i].v = q->caches[i].k ? tnn_store_tensor(q->store, "", q->options.kv_type, 4, ne, err) : NULL;
-        if (!q->caches[i].v) {
-            size_t row = tnn_row_bytes((int32_t)q->options.kv_type, hp->d_head);
-            return tnn__fail(err, TNN_E_NOMEM,
-                             "out of memory for a KV cache of %" PRId64 " tokens (%.0f MiB); give a smaller context",
-                             q->options.n_ctx,
-                             2.0 * (double)row * (double)ne[1] * (double)ne[2] * (double)hp->n_layers / 1048576.0);
-        }
+        bool gdn = tnn_llama_arch_layer_spec(tnn_model_arch(q->model), i).mixer == TNN_MIXER_GDN;
+        if (gdn ? make_state(q, &q->caches[i], err) : make_kv_cache(q, &q->caches[i], err)) continue;
+        size_t row = tnn_row_bytes((int32_t)q->options.kv_type, hp->d_head);
+        return tnn__fail(err, TNN_E_NOMEM,
+                         "out of memory for the cache of layer %" PRId64 ": %" PRId64
+                         " tokens take %.0f MiB in each layer of attention; give a smaller context",
+                         i, q->options.n_ctx,
+                         2.0 * (double)row * (double)q->options.n_ctx * (double)hp->n_kv_heads / 1048576.0);
     }
     return TNN_OK;
 }
@@ -104,19 +121,14 @@ static tnn_status check_taps(tnn_seq *q, tnn_error *err) {
     if (status) return status;
     for (const char *p = q->taps; *p;) {
         size_t n = strcspn(p, ",");
-        bool found = false;
-        for (int64_t i = 0; i < tnn_graph_n_outputs(f->graph) && !found; i++) {
-            char one[128];
-            if (n >= sizeof one) break;
-            memcpy(one, p, n);
-            one[n] = 0;
-            found = tnn__tap_matches(one, tnn_tensor_name(tnn_graph_output_at(f->graph, i)));
-        }
-        if (!found) {
+        char one[128] = "";
+        if (n < sizeof one) memcpy(one, p, n);
+        if (!tnn__seq_has_tap(q, f, one)) {
             return tnn__fail(
                 err, TNN_E_NOTFOUND,
                 "tap %.*s matches nothing; taps are embed, blk.N.attn_norm, blk.N.attn_out, blk.N.ffn_out, "
-                "blk.N.resid_post, final_norm, logits",
+                "blk.N.resid_post, final_norm, logits; in Gated DeltaNet layers also blk.N.decay, blk.N.beta, "
+                "blk.N.gdn_state",
                 (int)(n < 64 ? n : 64), p);
         }
         p += n + (p[n] == ',');
@@ -141,6 +153,8 @@ static tnn_status seq_init(tnn_seq *q, tnn_error *err) {
     }
     tnn_status status = tnn_store_new(&q->store, q->session, err);
     if (!status) status = make_caches(q, err);
+    if (!status) status = tnn__seq_init_snapshots(q, err);
+    if (!status && q->taps) status = tnn__seq_init_state_taps(q, err);
     if (!status && q->taps) status = check_taps(q, err);
     return status;
 }
@@ -177,6 +191,11 @@ void tnn_seq_free(tnn_seq *q) {
         forward_free(&q->forwards[i]);
     }
     tnn_store_free(q->store);
+    tnn__seq_free_snapshots(q);
+    tnn__seq_free_state_taps(q);
+    if (q->restored_logits)
+        tnn__free_array(a, q->restored_logits, (size_t)tnn_model_hparams(q->model)->n_vocab,
+                        sizeof *q->restored_logits);
     tnn__free_array(a, q->caches, (size_t)tnn_model_hparams(q->model)->n_layers, sizeof *q->caches);
     tnn__free_array(a, q->ids, (size_t)q->options.n_ctx, sizeof *q->ids);
     tnn__free_array(a, q->positions, (size_t)q->options.n_batch, sizeof *q->positions);
@@ -220,14 +239,15 @@ const float *tnn_seq_logits(const tnn_seq *q) {
 
 /* --- extending --- */
 
-static tnn_status check_ids(const tnn_seq *q, const int32_t *ids, int64_t n, tnn_error *err) {
+/* n ids to stand after the first `length`. */
+static tnn_status check_ids(const tnn_seq *q, int64_t length, const int32_t *ids, int64_t n, tnn_error *err) {
     int64_t n_vocab = tnn_model_hparams(q->model)->n_vocab;
     if (n < 0) return tnn__fail(err, TNN_E_ARG, "%" PRId64 " tokens to append: give 0 or more", n);
-    if (n > q->options.n_ctx - q->length) {
+    if (n > q->options.n_ctx - length) {
         return tnn__fail(err, TNN_E_FULL,
                          "%" PRId64 " tokens do not fit: the context holds %" PRId64 " and %" PRId64
                          " are taken; give a larger one",
-                         n, q->options.n_ctx, q->length);
+                         n, q->options.n_ctx, length);
     }
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= n_vocab) {
@@ -266,7 +286,7 @@ tnn_status tnn_seq_append(tnn_seq *q, const int32_t *ids, int64_t n, tnn_want wa
                           tnn_error *err) {
     if (want == TNN_WANT_ALL && !on_batch)
         return tnn__fail(err, TNN_E_ARG, "all logits were asked for without a callback");
-    tnn_status status = check_ids(q, ids, n, err);
+    tnn_status status = check_ids(q, q->length, ids, n, err);
     if (status) return status;
     q->logits = NULL;
     int64_t n_vocab = tnn_model_hparams(q->model)->n_vocab;
@@ -278,6 +298,8 @@ tnn_status tnn_seq_append(tnn_seq *q, const int32_t *ids, int64_t n, tnn_want wa
         status = run_batch(q, ids + done, batch, rows, &logits, err);
         if (status) return status;
         done += batch;
+        if (batch == q->options.n_batch) status = tnn__seq_snapshot(q, err);
+        if (status) return status;
         bool all = want == TNN_WANT_ALL;
         if (done == n && want != TNN_WANT_NONE) q->logits = all ? logits + (batch - 1) * n_vocab : logits;
         if (on_batch && !on_batch(ctx, q->length - batch, batch, all ? logits : NULL)) {
@@ -287,63 +309,42 @@ tnn_status tnn_seq_append(tnn_seq *q, const int32_t *ids, int64_t n, tnn_want wa
     return TNN_OK;
 }
 
-tnn_status tnn_seq_prompt(tnn_seq *q, const int32_t *ids, int64_t n, int64_t *reused, tnn_batch_fn *on_batch, void *ctx,
-                          tnn_error *err) {
-    if (n < 1) return tnn__fail(err, TNN_E_ARG, "the prompt is empty; give at least one token");
+/* Ids that both have at their beginning. */
+static int64_t common_prefix(const tnn_seq *q, const int32_t *ids, int64_t n) {
     int64_t same = 0;
     while (same < n && same < q->length && ids[same] == q->ids[same]) {
         same++;
     }
-    if (same == n) same--; /* the last id is computed again: its logits are wanted */
-    int64_t before = q->length;
-    q->length = same;
-    tnn_status status = check_ids(q, ids + same, n - same, err);
-    if (status) {
-        q->length = before;
-        return status;
+    return same;
+}
+
+tnn_status tnn_seq_prompt(tnn_seq *q, const int32_t *ids, int64_t n, int64_t *reused, tnn_batch_fn *on_batch, void *ctx,
+                          tnn_error *err) {
+    if (n < 1) return tnn__fail(err, TNN_E_ARG, "the prompt is empty; give at least one token");
+    int64_t unread, same = common_prefix(q, ids, n);
+    if (!reused) reused = &unread;
+    if (same == n && n == q->length && q->logits) {
+        *reused = n;
+        return TNN_OK;
     }
-    if (reused) *reused = same;
-    return tnn_seq_append(q, ids + same, n - same, TNN_WANT_LAST, on_batch, ctx, err);
+    if (same == n) same--; /* the last id is computed again: its logits are wanted */
+    *reused = tnn_seq_kept_prefix(q, same);
+    tnn_status status = check_ids(q, *reused, ids + *reused, n - *reused, err);
+    if (!status) status = tnn__seq_rewind(q, *reused, err);
+    /* The same prompt may be asked for again, when more has followed: that starts one id before its end. */
+    bool mark = q->max_snapshots > 0 && q->length < n - 1;
+    if (!status && mark)
+        status = tnn_seq_append(q, ids + q->length, n - 1 - q->length, TNN_WANT_NONE, on_batch, ctx, err);
+    if (!status && mark) status = tnn__seq_snapshot(q, err);
+    return status ? status : tnn_seq_append(q, ids + q->length, n - q->length, TNN_WANT_LAST, on_batch, ctx, err);
 }
 
 tnn_status tnn_seq_truncate(tnn_seq *q, int64_t n, tnn_error *err) {
     if (n < 0 || n > q->length) {
         return tnn__fail(err, TNN_E_RANGE, "cannot keep %" PRId64 " of %" PRId64 " tokens", n, q->length);
     }
-    if (n < q->length) q->logits = NULL;
-    q->length = n;
-    return TNN_OK;
-}
-
-/* --- taps --- */
-
-/* The i-th output that a pattern asked for; the logits are an output always. */
-static const tnn_tensor *tap_at(const tnn_seq *q, int64_t i) {
-    if (!q->last || !q->taps) return NULL;
-    for (int64_t k = 0; k < tnn_graph_n_outputs(q->last->graph); k++) {
-        const tnn_tensor *t = tnn_graph_output_at(q->last->graph, k);
-        if (tnn__tap_matches(q->taps, tnn_tensor_name(t)) && i-- == 0) return t;
-    }
-    return NULL;
-}
-
-int64_t tnn_seq_n_taps(const tnn_seq *q) {
-    int64_t n = 0;
-    while (tap_at(q, n)) {
-        n++;
-    }
-    return n;
-}
-
-const char *tnn_seq_tap_name(const tnn_seq *q, int64_t i) {
-    const tnn_tensor *t = tap_at(q, i);
-    return t ? tnn_tensor_name(t) : NULL;
-}
-
-const float *tnn_seq_tap(const tnn_seq *q, int64_t i, int64_t *n_features, int64_t *n_rows) {
-    const tnn_tensor *t = tap_at(q, i);
-    if (!t) return NULL;
-    *n_features = tnn_tensor_ne(t)[0];
-    *n_rows = tnn_tensor_elements(t) / *n_features;
-    return tnn_plan_data(q->last->plan, t);
+    tnn_status status = tnn__seq_rewind(q, n, err);
+    return status || q->length == n
+               ? status
+               : tnn_seq_append(q, q->ids + q->length, n - q->length, TNN_WANT_NONE, NULL, NULL, err);
 }

@@ -347,15 +347,30 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+/* Products of one row in a layer's mixer; attention's also over half a sequence of `length`. */
+static double mixer_cost(const tnn_llama_arch *a, int64_t layer, int64_t length) {
+    const tnn_llama_hparams *hp = tnn_llama_arch_hparams(a);
+    const tnn_gdn_hparams *gdn = &hp->gdn;
+    double d = (double)hp->d_model, q = (double)(hp->n_heads * hp->d_head), kv = (double)(hp->n_kv_heads * hp->d_head);
+    if (tnn_llama_arch_layer_spec(a, layer).mixer == TNN_MIXER_GDN) {
+        double key = (double)(gdn->n_key_heads * gdn->d_head), value = (double)(gdn->n_value_heads * gdn->d_head);
+        return d * (2 * key + 3 * value + 2 * (double)gdn->n_value_heads) + 3 * value * (double)gdn->d_head;
+    }
+    return (hp->attn_gate ? 3 : 2) * d * q + 2 * d * kv + q * (double)length;
+}
+
 /*
  * Products and sums of one row in the middle of a sequence of `length`: two for each weight of a matrix forward, and
- * twice that back; the score and the mixing of attention over half the sequence likewise.
+ * twice that back; the mixing of tokens likewise.
  */
 static double row_cost(const tnn_trainer *t, int64_t length) {
     const tnn_llama_hparams *hp = tnn_llama_arch_hparams(t->arch);
-    double d = (double)hp->d_model, q = (double)(hp->n_heads * hp->d_head), kv = (double)(hp->n_kv_heads * hp->d_head);
-    double layer = 2 * d * q + 2 * d * kv + 3 * d * (double)hp->d_ff + q * (double)length;
-    return 6 * ((double)hp->n_layers * layer + d * (double)hp->n_vocab);
+    double d = (double)hp->d_model, cost = d * (double)hp->n_vocab;
+    for (int64_t i = 0; i < hp->n_layers; i++) {
+        bool ffn = tnn_llama_arch_layer_spec(t->arch, i).ffn == TNN_FFN_SWIGLU;
+        cost += mixer_cost(t->arch, i, length) + (ffn ? 3 * d * (double)hp->d_ff : 0);
+    }
+    return 6 * cost;
 }
 
 /* Seconds of n rows in sequences of at most `length`, the second of two runs: the first one touches the memory. */

@@ -102,8 +102,60 @@ static tnn_status open_data(tnn_run *r, tnn_error *err) {
 
 static tnn_status new_arch(tnn_run *r, const tnn_llama_hparams *hp, tnn_error *err) {
     tnn_status status = tnn_llama_arch_new(&r->arch, r->session, hp, err);
-    if (!status) status = tnn_llama_arch_seed_blocks(r->arch, hp->n_layers, err);
     return status ? status : tnn_store_new(&r->weights, r->session, err);
+}
+
+/* The i-th of comma-separated kinds, which repeat; n gets its length. */
+static const char *kind_at(const char *kinds, int64_t i, size_t *n) {
+    int64_t n_kinds = 1;
+    for (const char *p = kinds; *p; p++) {
+        n_kinds += *p == ',';
+    }
+    const char *kind = kinds;
+    for (i %= n_kinds; i > 0; i--) {
+        kind = strchr(kind, ',') + 1;
+    }
+    *n = strcspn(kind, ",");
+    return kind;
+}
+
+static tnn_status mark_layers(tnn_run *r, int64_t n_layers, tnn_error *err) {
+    const char *kinds = r->config.layer_kinds;
+    tnn_status status = tnn_llama_arch_seed_blocks(r->arch, n_layers, err);
+    for (int64_t i = 0; given(kinds) && i < n_layers && !status; i++) {
+        size_t n;
+        const char *kind = kind_at(kinds, i, &n);
+        if (n == 3 && memcmp(kind, "gdn", n) == 0) {
+            status = tnn_llama_arch_set_gdn_layer(r->arch, i, err);
+        } else if (n != 9 || memcmp(kind, "attention", n) != 0) {
+            status = tnn__fail(err, TNN_E_ARG, "layer_kinds: \"%.*s\" is neither attention nor gdn",
+                               (int)(n < 64 ? n : 64), kind);
+        }
+    }
+    return status;
+}
+
+static bool has_gdn(const tnn_train_config *c) {
+    return strstr(c->layer_kinds, "gdn") != NULL;
+}
+
+/* A hybrid stack is a qwen35, which others load too; with simplified layers it is a llama-gdn, which is tinynn's own.
+ */
+static void make_hybrid(tnn_llama_hparams *hp, const tnn_train_config *c) {
+    tnn_gdn_hparams *gdn = &hp->gdn;
+    gdn->n_key_heads = c->gdn_key_heads ? c->gdn_key_heads : hp->n_heads;
+    gdn->n_value_heads = c->gdn_value_heads ? c->gdn_value_heads : gdn->n_key_heads;
+    gdn->d_head = c->gdn_head_dim ? c->gdn_head_dim : hp->d_head;
+    gdn->conv_width = c->gdn_conv;
+    if (gdn->conv_width == 0) {
+        snprintf(hp->arch, sizeof hp->arch, "llama-gdn");
+        return;
+    }
+    snprintf(hp->arch, sizeof hp->arch, "qwen35");
+    hp->qk_norm = hp->attn_gate = hp->post_norm = true;
+    hp->rms_eps = 1e-6f;
+    hp->rope.interleaved = false;
+    hp->rope.n_rot = (int32_t)(hp->d_head < 8 ? 2 : hp->d_head / 8 * 2); /* a quarter, as Qwen3.5 has it */
 }
 
 static tnn_llama_hparams body_from_config(const tnn_train_config *c) {
@@ -123,34 +175,43 @@ static tnn_llama_hparams body_from_config(const tnn_train_config *c) {
     hp.rope.interleaved = true;
     hp.rope.n_rot = (int32_t)hp.d_head;
     hp.rope.freq_base = (float)c->rope_base;
+    if (has_gdn(c)) make_hybrid(&hp, c);
     return hp;
 }
 
-static tnn_status new_body(const tnn_run *r, tnn_llama_hparams *hp, tnn_error *err) {
+static tnn_status check_body(const tnn_llama_hparams *hp, const tnn_train_config *c, tnn_error *err) {
+    if (!c->d_head && c->d_model % c->n_heads != 0)
+        return tnn__fail(err, TNN_E_ARG, "d_model %" PRId64 " is no multiple of n_heads %" PRId64 "; give d_head",
+                         c->d_model, c->n_heads);
+    if (hp->n_heads % hp->n_kv_heads != 0)
+        return tnn__fail(err, TNN_E_ARG, "n_heads %" PRId64 " is no multiple of n_kv_heads %" PRId64, hp->n_heads,
+                         hp->n_kv_heads);
+    if (hp->d_head % 2 != 0)
+        return tnn__fail(err, TNN_E_ARG, "heads of %" PRId64 " elements: RoPE needs an even number", hp->d_head);
+    if (has_gdn(c) && hp->gdn.n_value_heads % hp->gdn.n_key_heads != 0)
+        return tnn__fail(err, TNN_E_ARG, "gdn_value_heads %" PRId64 " is no multiple of gdn_key_heads %" PRId64,
+                         hp->gdn.n_value_heads, hp->gdn.n_key_heads);
+    if (has_gdn(c) && hp->gdn.conv_width == 1)
+        return tnn__fail(err, TNN_E_ARG, "gdn_conv 1: give 2 to 16 taps, or 0 for simplified layers");
+    return TNN_OK;
+}
+
+/* The shape of a new body; *like, which the caller closes, is the file it was taken from, or NULL. */
+static tnn_status new_body(const tnn_run *r, tnn_llama_hparams *hp, tnn_gguf **like, tnn_error *err) {
     const tnn_train_config *c = &r->config;
+    *like = NULL;
+    tnn_status status;
     if (given(c->like)) {
-        tnn_gguf *like;
-        tnn_status status = open_gguf(r, &like, c->like, err);
-        if (status) return status;
-        status = tnn_llama_hparams_from_gguf(hp, like, err);
-        tnn_gguf_close(like);
-        if (status) return status;
+        status = open_gguf(r, like, c->like, err);
+        if (!status) status = tnn_llama_hparams_from_gguf(hp, *like, err);
+        hp->n_extra_layers = 0;
     } else {
         *hp = body_from_config(c);
-        if (!c->d_head && c->d_model % c->n_heads != 0) {
-            return tnn__fail(err, TNN_E_ARG, "d_model %" PRId64 " is no multiple of n_heads %" PRId64 "; give d_head",
-                             c->d_model, c->n_heads);
-        }
-        if (hp->n_heads % hp->n_kv_heads != 0) {
-            return tnn__fail(err, TNN_E_ARG, "n_heads %" PRId64 " is no multiple of n_kv_heads %" PRId64, hp->n_heads,
-                             hp->n_kv_heads);
-        }
-        if (hp->d_head % 2 != 0)
-            return tnn__fail(err, TNN_E_ARG, "heads of %" PRId64 " elements: RoPE needs an even number", hp->d_head);
+        status = check_body(hp, c, err);
         hp->tied = !c->untied;
     }
     hp->n_vocab = tnn_tokenizer_n_vocab(r->tokenizer);
-    return TNN_OK;
+    return status;
 }
 
 /* The donor's embedding, and its output where the new body has one of the same width. */
@@ -166,21 +227,30 @@ static tnn_status take_donor(tnn_run *r, bool output_too, tnn_error *err) {
     return TNN_OK;
 }
 
-static tnn_status make_new_body(tnn_run *r, tnn_error *err) {
-    tnn_llama_hparams hp, donor = {0};
+static tnn_status fill_new_body(tnn_run *r, tnn_llama_hparams *hp, const tnn_gguf *like, tnn_error *err) {
+    tnn_llama_hparams donor = {0};
     bool lens = r->config.recipe == TNN_RECIPE_LENS;
-    tnn_status status = new_body(r, &hp, err);
-    if (!status && r->base) status = tnn_llama_hparams_from_gguf(&donor, r->base, err);
+    tnn_status status = r->base ? tnn_llama_hparams_from_gguf(&donor, r->base, err) : TNN_OK;
     if (status) return status;
-    if (r->base && !lens) hp.d_model = donor.d_model; /* embeddings fit as they are */
-    if (lens) hp.tied = false;
-    status = new_arch(r, &hp, err);
+    if (r->base && !lens) hp->d_model = donor.d_model; /* embeddings fit as they are */
+    if (lens) hp->tied = false;
+    status = new_arch(r, hp, err);
+    if (!status) status = like ? tnn_llama_arch_seed_from_gguf(r->arch, like, err) : mark_layers(r, hp->n_layers, err);
     if (!status)
         status =
-            tnn_llama_arch_alloc_globals_trainable_f32(r->arch, r->weights, lens ? donor.d_model : 0, !hp.tied, err);
+            tnn_llama_arch_alloc_globals_trainable_f32(r->arch, r->weights, lens ? donor.d_model : 0, !hp->tied, err);
     if (!status) status = tnn_llama_arch_alloc_blocks_trainable_f32(r->arch, r->weights, err);
     if (!status) status = tnn_llama_arch_random_init(r->arch, r->weights, (uint64_t)r->config.seed, err);
     if (!status && r->base) status = take_donor(r, !lens, err);
+    return status;
+}
+
+static tnn_status make_new_body(tnn_run *r, tnn_error *err) {
+    tnn_llama_hparams hp;
+    tnn_gguf *like;
+    tnn_status status = new_body(r, &hp, &like, err);
+    if (!status) status = fill_new_body(r, &hp, like, err);
+    tnn_gguf_close(like);
     return status;
 }
 
@@ -188,6 +258,7 @@ static tnn_status load_base(tnn_run *r, bool trainable, tnn_error *err) {
     tnn_llama_hparams hp;
     tnn_status status = tnn_llama_hparams_from_gguf(&hp, r->base, err);
     if (!status) status = new_arch(r, &hp, err);
+    if (!status) status = tnn_llama_arch_seed_from_gguf(r->arch, r->base, err);
     if (status) return status;
     if (trainable) return tnn_llama_arch_load_trainable_from_gguf(r->arch, r->weights, r->base, err);
     status = tnn_llama_arch_load_globals_from_gguf_mmap(r->arch, r->weights, r->base, err);
@@ -207,7 +278,8 @@ static bool is_listed(const char *list, const char *module) {
     return false;
 }
 
-static const char *const modules[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+static const char *const modules[] = {"attn_q",    "attn_k",   "attn_v",  "attn_output", "attn_qkv", "attn_gate",
+                                      "ssm_alpha", "ssm_beta", "ssm_out", "ffn_gate",    "ffn_up",   "ffn_down"};
 #define N_MODULES ((int)(sizeof modules / sizeof *modules))
 
 static tnn_status check_modules(const char *list, tnn_error *err) {
@@ -221,7 +293,8 @@ static tnn_status check_modules(const char *list, tnn_error *err) {
         if (!known) {
             return tnn__fail(
                 err, TNN_E_ARG,
-                "lora_modules: %.*s is none of attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down",
+                "lora_modules: %.*s is none of attn_q, attn_k, attn_v, attn_output, attn_qkv, attn_gate, ssm_alpha, "
+                "ssm_beta, ssm_out, ffn_gate, ffn_up, ffn_down",
                 (int)(k < 64 ? k : 64), p);
         }
         p += k + (p[k] == ',');
@@ -238,7 +311,9 @@ static float pair_strength(const tnn_train_config *c) {
 static tnn_status add_pair(tnn_run *r, int64_t layer, const char *module, tnn_error *err) {
     char name[TNN_GGUF_MAX_NAME + 1], half[TNN_GGUF_MAX_NAME + 16];
     snprintf(name, sizeof name, "blk.%" PRId64 ".%s.weight", layer, module);
-    const int64_t *ne = tnn_tensor_ne(tnn_llama_arch_linear(r->arch, name));
+    const tnn_tensor *weight = tnn_llama_arch_linear(r->arch, name);
+    if (!weight) return TNN_OK; /* a layer of another kind */
+    const int64_t *ne = tnn_tensor_ne(weight);
     int64_t rank = r->config.lora_rank;
     snprintf(half, sizeof half, "%s.lora_a", name);
     tnn_tensor *a = tnn_store_tensor(r->pairs, half, TNN_TYPE_F32, 2, (const int64_t[]){ne[0], rank}, err);
@@ -256,7 +331,7 @@ static tnn_status add_pair(tnn_run *r, int64_t layer, const char *module, tnn_er
     tnn__free_array(alloc, values, (size_t)n, sizeof *values);
     if (!status) status = tnn_llama_arch_attach_lora(r->arch, name, a, b, pair_strength(&r->config), err);
     /* The base tensor's record lives as long as the run, and so does its name. */
-    r->pair_list[r->n_pairs++] = (tnn_adapter_pair){tnn_tensor_name(tnn_llama_arch_linear(r->arch, name)), a, b};
+    r->pair_list[r->n_pairs++] = (tnn_adapter_pair){tnn_tensor_name(weight), a, b};
     return status;
 }
 

@@ -1,7 +1,8 @@
 /*
- * Tiny random models of every architecture and RoPE kind against float64 logits computed from the published formulas
- * (make_tiny_models.py): max |dlogit| <= 1e-4, mean KL <= 1e-10. And what must not change them: how the prompt is cut
- * into batches (mean KL <= 1e-8), the number of threads (bit for bit), a prefix that is reused (bit for bit).
+ * Tiny random models of every architecture, RoPE kind and form of hybrid against float64 logits computed from the
+ * published formulas (make_tiny_models.py): max |dlogit| <= 1e-4, mean KL <= 1e-10. And what must not change them: how
+ * the prompt is cut into batches (mean KL <= 1e-8), the number of threads (bit for bit), a prefix that is reused (bit
+ * for bit).
  */
 #include <math.h>
 #include <setjmp.h>
@@ -170,6 +171,11 @@ static void check_threads(const char *name, int64_t n_vocab) {
 
 static void check_reuse(const char *name, int64_t n_vocab) {
     opened fresh = open_case(name, 2, 512, TNN_ISA_COUNT - 1), used = open_case(name, 2, 512, TNN_ISA_COUNT - 1);
+    if (tnn_model_hparams(fresh.model)->gdn.n_key_heads > 0) { /* goes back to snapshots alone: test_seq_hybrid */
+        close_case(&fresh);
+        close_case(&used);
+        return;
+    }
     tnn_error err;
     int64_t reused = -1;
     int32_t other[T];
@@ -184,7 +190,7 @@ static void check_reuse(const char *name, int64_t n_vocab) {
     assert_int_equal(reused, 10);
     assert_memory_equal(tnn_seq_logits(fresh.seq), tnn_seq_logits(used.seq), (size_t)n_vocab * sizeof(float));
     assert_int_equal(tnn_seq_prompt(used.seq, prompt, T, &reused, NULL, NULL, &err), TNN_OK);
-    assert_int_equal(reused, T - 1);
+    assert_int_equal(reused, T);
     close_case(&fresh);
     close_case(&used);
 }

@@ -29,6 +29,9 @@ typedef struct tiny_model {
     bool untied, biases;   /* optional tensors */
     bool rope_freqs;       /* the same */
     bool tokenizer;        /* of add_chatml_vocab and TINY_SPLIT: then n_vocab is TINY_VOCAB */
+    int64_t gdn_key_heads; /* of qwen35 and llama-gdn; 0: neither */
+    int64_t gdn_value_heads, gdn_d_head, gdn_conv, gdn_interval;
+    int64_t n_extra;       /* layers after the stack, of n_layers */
     const char *drop_key;  /* is left out */
     const int32_t *script; /* needs untied and n_heads * d_head == d_model */
     int n_script;
@@ -37,7 +40,7 @@ typedef struct tiny_model {
 enum {
     TINY_SPLIT = 269,
     TINY_VOCAB = 270,
-    TINY_MAX_TENSORS = 128
+    TINY_MAX_TENSORS = 160
 }; /* TINY_SPLIT: "z" and the first byte of a character */
 
 static inline tiny_model tiny_model_default(void) {
@@ -53,6 +56,23 @@ static inline tiny_model tiny_model_default(void) {
         .n_ctx = 64,
         .type = TNN_TYPE_F32,
     };
+}
+
+/* Four layers, three of them Gated DeltaNet, whose value heads are tiled. */
+static inline tiny_model tiny_model_hybrid(void) {
+    tiny_model m = tiny_model_default();
+    m.arch = "qwen35";
+    m.n_layers = 4;
+    m.gdn_key_heads = 2;
+    m.gdn_value_heads = 4;
+    m.gdn_d_head = 8;
+    m.gdn_conv = 4;
+    m.gdn_interval = 4;
+    return m;
+}
+
+static inline bool tiny_is_gdn(const tiny_model *m, int64_t layer) {
+    return m->gdn_key_heads > 0 && layer < m->n_layers - m->n_extra && (layer + 1) % m->gdn_interval != 0;
 }
 
 static inline int64_t tiny_n_vocab(const tiny_model *m) {
@@ -80,32 +100,63 @@ static inline void tiny_add(tiny_tensors *list, const char *name, tnn_type type,
     snprintf(t->name, sizeof t->name, "%s", name);
 }
 
-static inline void tiny_add_block(tiny_tensors *list, const tiny_model *m, int64_t layer) {
-    int64_t e = m->d_model, q = m->d_head * m->n_heads, kv = m->d_head * m->n_kv_heads;
-    bool qwen2 = strcmp(m->arch, "qwen2") == 0, qwen3 = strcmp(m->arch, "qwen3") == 0;
-    const struct {
-        const char *part;
-        int64_t n_in, n_out;
-        bool bias;
-    } linears[] = {{"attn_q", e, q, qwen2 || m->biases},  {"attn_k", e, kv, qwen2 || m->biases},
-                   {"attn_v", e, kv, qwen2 || m->biases}, {"attn_output", q, e, m->biases},
-                   {"ffn_gate", e, m->d_ff, m->biases},   {"ffn_up", e, m->d_ff, m->biases},
-                   {"ffn_down", m->d_ff, e, m->biases}};
+static inline void tiny_add_part(tiny_tensors *list, int64_t layer, const char *part, tnn_type type, int64_t n_in,
+                                 int64_t n_out) {
     char name[64];
-    snprintf(name, sizeof name, "blk.%d.attn_norm.weight", (int)layer);
-    tiny_add(list, name, TNN_TYPE_F32, e, 0);
-    snprintf(name, sizeof name, "blk.%d.ffn_norm.weight", (int)layer);
-    tiny_add(list, name, TNN_TYPE_F32, e, 0);
-    for (int i = 0; qwen3 && i < 2; i++) {
-        snprintf(name, sizeof name, "blk.%d.attn_%c_norm.weight", (int)layer, "qk"[i]);
-        tiny_add(list, name, TNN_TYPE_F32, m->d_head, 0);
+    snprintf(name, sizeof name, "blk.%d.%s", (int)layer, part);
+    tiny_add(list, name, type, n_in, n_out);
+}
+
+static inline void tiny_add_linear(tiny_tensors *list, const tiny_model *m, int64_t layer, const char *part,
+                                   int64_t n_in, int64_t n_out, bool bias) {
+    char name[48];
+    snprintf(name, sizeof name, "%s.weight", part);
+    tiny_add_part(list, layer, name, m->type, n_in, n_out);
+    snprintf(name, sizeof name, "%s.bias", part);
+    if (bias) tiny_add_part(list, layer, name, TNN_TYPE_F32, n_out, 0);
+}
+
+static inline void tiny_add_attention(tiny_tensors *list, const tiny_model *m, int64_t layer) {
+    int64_t e = m->d_model, q = m->d_head * m->n_heads, kv = m->d_head * m->n_kv_heads;
+    bool qwen2 = strcmp(m->arch, "qwen2") == 0, qwen35 = strcmp(m->arch, "qwen35") == 0;
+    bool qk_norm = qwen35 || strcmp(m->arch, "qwen3") == 0;
+    if (qk_norm) tiny_add_part(list, layer, "attn_q_norm.weight", TNN_TYPE_F32, m->d_head, 0);
+    if (qk_norm) tiny_add_part(list, layer, "attn_k_norm.weight", TNN_TYPE_F32, m->d_head, 0);
+    tiny_add_linear(list, m, layer, "attn_q", e, qwen35 ? 2 * q : q, qwen2 || m->biases);
+    tiny_add_linear(list, m, layer, "attn_k", e, kv, qwen2 || m->biases);
+    tiny_add_linear(list, m, layer, "attn_v", e, kv, qwen2 || m->biases);
+    tiny_add_linear(list, m, layer, "attn_output", q, e, m->biases);
+}
+
+static inline void tiny_add_gdn(tiny_tensors *list, const tiny_model *m, int64_t layer) {
+    int64_t e = m->d_model, key = m->gdn_d_head * m->gdn_key_heads, heads = m->gdn_value_heads;
+    int64_t value = m->gdn_d_head * heads, channels = 2 * key + value;
+    tiny_add_linear(list, m, layer, "attn_qkv", e, channels, false);
+    tiny_add_linear(list, m, layer, "attn_gate", e, value, false);
+    tiny_add_linear(list, m, layer, "ssm_alpha", e, heads, false);
+    tiny_add_linear(list, m, layer, "ssm_beta", e, heads, false);
+    if (m->gdn_conv > 0) tiny_add_part(list, layer, "ssm_conv1d.weight", TNN_TYPE_F32, m->gdn_conv, channels);
+    tiny_add_part(list, layer, "ssm_a", TNN_TYPE_F32, heads, 0);
+    tiny_add_part(list, layer, "ssm_dt.bias", TNN_TYPE_F32, heads, 0);
+    tiny_add_part(list, layer, "ssm_norm.weight", TNN_TYPE_F32, m->gdn_conv > 0 ? m->gdn_d_head : value, 0);
+    tiny_add_linear(list, m, layer, "ssm_out", value, e, false);
+}
+
+static inline void tiny_add_block(tiny_tensors *list, const tiny_model *m, int64_t layer) {
+    int64_t e = m->d_model;
+    bool gdn = tiny_is_gdn(m, layer), qwen35 = strcmp(m->arch, "qwen35") == 0;
+    tiny_add_part(list, layer, "attn_norm.weight", TNN_TYPE_F32, e, 0);
+    if (gdn) {
+        tiny_add_gdn(list, m, layer);
+    } else {
+        tiny_add_attention(list, m, layer);
     }
-    for (int i = 0; i < 7; i++) {
-        snprintf(name, sizeof name, "blk.%d.%s.weight", (int)layer, linears[i].part);
-        tiny_add(list, name, m->type, linears[i].n_in, linears[i].n_out);
-        snprintf(name, sizeof name, "blk.%d.%s.bias", (int)layer, linears[i].part);
-        if (linears[i].bias) tiny_add(list, name, TNN_TYPE_F32, linears[i].n_out, 0);
-    }
+    if (layer >= m->n_layers - m->n_extra) tiny_add_part(list, layer, "nextn.eh_proj.weight", m->type, 2 * e, e);
+    if (gdn && m->gdn_conv == 0) return;
+    tiny_add_part(list, layer, qwen35 ? "post_attention_norm.weight" : "ffn_norm.weight", TNN_TYPE_F32, e, 0);
+    tiny_add_linear(list, m, layer, "ffn_gate", e, m->d_ff, m->biases);
+    tiny_add_linear(list, m, layer, "ffn_up", e, m->d_ff, m->biases);
+    tiny_add_linear(list, m, layer, "ffn_down", m->d_ff, e, m->biases);
 }
 
 static inline tiny_tensors tiny_model_tensors(const tiny_model *m) {
@@ -156,6 +207,16 @@ static inline void tiny_set_tokenizer(tnn_gguf_writer *w) {
     free_bytes(&b);
 }
 
+static inline void tiny_set_gdn(tnn_gguf_writer *w, const tiny_model *m) {
+    tiny_u32(w, m, "ssm.group_count", m->gdn_key_heads);
+    tiny_u32(w, m, "ssm.time_step_rank", m->gdn_value_heads);
+    tiny_u32(w, m, "ssm.state_size", m->gdn_d_head);
+    tiny_u32(w, m, "ssm.inner_size", m->gdn_d_head * m->gdn_value_heads);
+    if (m->gdn_conv > 0) tiny_u32(w, m, "ssm.conv_kernel", m->gdn_conv);
+    tiny_u32(w, m, "full_attention_interval", m->gdn_interval);
+    if (m->n_extra > 0) tiny_u32(w, m, "nextn_predict_layers", m->n_extra);
+}
+
 /* A writer that holds every key; setting one again replaces it. */
 static inline tnn_gguf_writer *tiny_model_keys(const tiny_model *m) {
     tnn_gguf_writer *w;
@@ -170,6 +231,7 @@ static inline tnn_gguf_writer *tiny_model_keys(const tiny_model *m) {
     tiny_u32(w, m, "attention.head_count", m->n_heads);
     tiny_u32(w, m, "attention.head_count_kv", m->n_kv_heads);
     if (m->d_head * m->n_heads != m->d_model) tiny_u32(w, m, "attention.key_length", m->d_head);
+    if (m->gdn_key_heads > 0) tiny_set_gdn(w, m);
     char key[96];
     snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", m->arch);
     if (!m->drop_key || strcmp(key, m->drop_key) != 0) tnn_gguf_set_f32(w, key, 1e-5f);
@@ -213,6 +275,8 @@ static inline void tiny_values(const tiny_model *m, const tiny_tensor *t, float 
         for (int64_t i = 0; i < n; i++) {
             values[i] = 1.0f + (float)i;
         }
+    } else if (tiny_ends_with(t->name, ".ssm_a")) {
+        tiny_random(t->name, values, n, -1.0f, 0.2f);
     } else if (t->n_dims == 1) {
         bool bias = tiny_ends_with(t->name, ".bias");
         tiny_random(t->name, values, n, bias || m->script ? 0.0f : 1.0f, m->script ? 0.0f : 0.1f);

@@ -132,6 +132,58 @@ static void test_families(void **state) {
     }
 }
 
+static tnn_gguf_writer *hybrid_keys(void) {
+    tiny_model m = tiny_model_hybrid();
+    return tiny_model_keys(&m);
+}
+
+static tnn_gguf_writer *hybrid_with(const char *key, uint32_t value) {
+    tnn_gguf_writer *w = hybrid_keys();
+    tnn_gguf_set_u32(w, key, value);
+    return w;
+}
+
+static void test_hybrid(void **state) {
+    (void)state;
+    tnn_llama_hparams hp = accepted(hybrid_keys());
+    assert_true(hp.qk_norm && hp.attn_gate && hp.post_norm && !hp.qkv_bias && !hp.rope.interleaved);
+    assert_int_equal(hp.n_layers, 4);
+    assert_int_equal(hp.n_extra_layers, 0);
+    assert_int_equal(hp.gdn.n_key_heads, 2);
+    assert_int_equal(hp.gdn.n_value_heads, 4);
+    assert_int_equal(hp.gdn.d_head, 8);
+    assert_int_equal(hp.gdn.conv_width, 4);
+    hp = accepted(hybrid_with("qwen35.nextn_predict_layers", 1));
+    assert_int_equal(hp.n_layers, 3);
+    assert_int_equal(hp.n_extra_layers, 1);
+    tiny_model simplified = tiny_model_hybrid();
+    simplified.arch = "llama-gdn";
+    hp = accepted(tiny_model_keys(&simplified));
+    assert_true(hp.rope.interleaved && !hp.qk_norm && !hp.attn_gate && !hp.post_norm);
+    assert_int_equal(hp.gdn.conv_width, 0);
+
+    static const char *const needed[] = {"qwen35.ssm.group_count", "qwen35.ssm.time_step_rank", "qwen35.ssm.state_size",
+                                         "qwen35.ssm.inner_size", "qwen35.ssm.conv_kernel"};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        tiny_model m = tiny_model_hybrid();
+        m.drop_key = needed[i];
+        refused(tiny_model_keys(&m), TNN_E_FORMAT, needed[i], "missing");
+        refused(hybrid_with(needed[i], 0), TNN_E_FORMAT, needed[i], "outside");
+        refused(hybrid_with(needed[i], UINT32_MAX), TNN_E_FORMAT, needed[i], "outside");
+    }
+    refused(hybrid_with("qwen35.ssm.group_count", 3), TNN_E_FORMAT, "time_step_rank", "multiple");
+    refused(hybrid_with("qwen35.ssm.inner_size", 64), TNN_E_UNSUPPORTED, "inner_size", "32");
+    refused(hybrid_with("qwen35.nextn_predict_layers", 4), TNN_E_FORMAT, "nextn_predict_layers", NULL);
+    refused(hybrid_with("qwen35.expert_count", 8), TNN_E_UNSUPPORTED, "experts", NULL);
+}
+
+static void test_refused_relatives(void **state) {
+    (void)state;
+    refused(with_str("general.architecture", "qwen3next"), TNN_E_UNSUPPORTED, "\"qwen3next\"", "grouped");
+    refused(with_str("general.architecture", "qwen35moe"), TNN_E_UNSUPPORTED, "\"qwen35moe\"", "experts");
+    refused(with_str("general.architecture", "qwen3moe"), TNN_E_UNSUPPORTED, "\"qwen3moe\"", "experts");
+}
+
 static void test_unknown_arch(void **state) {
     (void)state;
     static const char *const known[] = {"llama", "qwen2", "qwen3", "smollm3"};
@@ -349,6 +401,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_families),
+        cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_refused_relatives),
         cmocka_unit_test(test_unknown_arch),
         cmocka_unit_test(test_required_keys),
         cmocka_unit_test(test_integers_of_a_wrong_kind),

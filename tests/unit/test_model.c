@@ -77,6 +77,13 @@ static tiny_model one_layer(const char *arch, bool biases) {
     return m;
 }
 
+/* One layer of Gated DeltaNet, one of attention. */
+static tiny_model two_kinds(void) {
+    tiny_model m = tiny_model_hybrid();
+    m.n_layers = m.gdn_interval = 2;
+    return m;
+}
+
 static void describe(char *text, size_t n, const tiny_tensor *t) {
     if (t->n_dims == 1) {
         snprintf(text, n, "[%d]", (int)t->ne[0]);
@@ -114,6 +121,11 @@ static void test_every_extent(void **state) {
     tiny_model all = one_layer("llama", true), qwen3 = one_layer("qwen3", false);
     check_every_extent(&all);
     check_every_extent(&qwen3);
+    tiny_model hybrid = two_kinds(), simplified = two_kinds();
+    simplified.arch = "llama-gdn";
+    simplified.gdn_conv = 0;
+    check_every_extent(&hybrid);
+    check_every_extent(&simplified);
 }
 
 static void check_every_tensor_missing(const tiny_model *m) {
@@ -131,6 +143,50 @@ static void test_missing_tensors(void **state) {
     for (int i = 0; i < 4; i++) {
         tiny_model m = one_layer(archs[i], false); /* what is then there is required */
         check_every_tensor_missing(&m);
+    }
+    tiny_model hybrid = two_kinds();
+    check_every_tensor_missing(&hybrid);
+}
+
+static tnn_mixer_kind kind_of(const tnn_model *m, int64_t layer) {
+    return tnn_llama_arch_layer_spec(tnn_model_arch(m), layer).mixer;
+}
+
+/* An interval, a list, or neither: then every fourth is attention. Layers beyond the stack are left alone. */
+static void test_layer_kinds(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_hybrid();
+    m.n_layers = 5;
+    m.n_extra = 1;
+    tiny_tensors list = tiny_model_tensors(&m);
+    for (int has_key = 0; has_key < 2; has_key++) {
+        m.drop_key = has_key ? NULL : "qwen35.full_attention_interval";
+        tnn_model *model = load(&m, &list);
+        assert_int_equal(tnn_model_hparams(model)->n_layers, 4);
+        for (int64_t i = 0; i < 4; i++) {
+            assert_int_equal(kind_of(model, i), i == 3 ? TNN_MIXER_ATTENTION : TNN_MIXER_GDN);
+        }
+        tnn_model_free(model);
+    }
+    m.gdn_interval = 3; /* of the tensors: GDN, GDN, attention, GDN, and the extra one */
+    list = tiny_model_tensors(&m);
+    for (int n = 4; n <= 6; n++) {
+        const uint8_t recurrent[6] = {1, 1, 0, 1, 0, 0};
+        tnn_gguf_writer *w = tiny_model_keys(&m);
+        tnn_gguf_set_u32(w, "qwen35.full_attention_interval", 2); /* the list counts */
+        tnn_gguf_set_array(w, "qwen35.attention.recurrent_layers", TNN_GGUF_BOOL, recurrent, (uint64_t)n);
+        tiny_model_finish(w, &m, &list, path());
+        if (n != 5) {
+            file_refused(TNN_E_FORMAT, "recurrent_layers", "5 layers", NULL);
+            continue;
+        }
+        tnn_model *model;
+        tnn_error err;
+        if (tnn_model_load(&model, session, path(), NULL, &err)) fail_msg("%s", err.text);
+        for (int64_t i = 0; i < 4; i++) {
+            assert_int_equal(kind_of(model, i), recurrent[i]);
+        }
+        tnn_model_free(model);
     }
 }
 
@@ -336,6 +392,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_extent),
         cmocka_unit_test(test_missing_tensors),
+        cmocka_unit_test(test_layer_kinds),
         cmocka_unit_test(test_layers_the_file_does_not_have),
         cmocka_unit_test(test_types_that_cannot_be_run),
         cmocka_unit_test(test_vectors_of_other_types),

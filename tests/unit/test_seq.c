@@ -328,7 +328,9 @@ static void test_prefix_reuse(void **state) {
     tnn_seq *q = default_seq();
     prompt_reuses(q, ids, 12, 0);
     prompt_reuses(q, ids, 20, 12); /* longer */
-    prompt_reuses(q, ids, 20, 19); /* the same: the last is computed for its logits */
+    prompt_reuses(q, ids, 20, 20); /* the same: its logits are still there */
+    append(q, ids, 1, TNN_WANT_NONE);
+    prompt_reuses(q, ids, 20, 19); /* they are not: the last is computed again */
     prompt_reuses(q, ids, 7, 6);   /* shorter */
     prompt_reuses(q, ids, 1, 0);
     prompt_reuses(q, ids, 20, 1);

@@ -17,6 +17,10 @@ typedef struct family {
     bool interleaved_rope;
     bool qkv_bias;
     bool qk_norm;
+    bool attn_gate;
+    bool post_norm;
+    bool gdn;  /* layers may be Gated DeltaNet */
+    bool conv; /* these have the short convolution */
     int32_t nope_interval;
 } family;
 
@@ -25,14 +29,28 @@ static const family families[] = {
     {.name = "qwen2", .qkv_bias = true},
     {.name = "qwen3", .qk_norm = true},
     {.name = "smollm3", .interleaved_rope = true, .nope_interval = 4},
+    /* Its IMROPE is plain RoPE where all position streams carry one position, as they do for text. */
+    {.name = "qwen35", .qk_norm = true, .attn_gate = true, .post_norm = true, .gdn = true, .conv = true},
+    /* llama with simplified Gated DeltaNet layers; tinynn's own. */
+    {.name = "llama-gdn", .interleaved_rope = true, .gdn = true},
 };
 #define N_FAMILIES (sizeof families / sizeof *families)
+
+/* Relatives that are asked for by name and are not run. */
+static const struct {
+    const char *name, *why;
+} refused[] = {
+    {"qwen3next", "its value heads are grouped and its feed-forward is a mixture of experts"},
+    {"qwen35moe", "its feed-forward is a mixture of experts"},
+    {"qwen3moe", "its feed-forward is a mixture of experts"},
+    {"qwen2moe", "its feed-forward is a mixture of experts"},
+};
 
 /* Reads "<arch>.<name>" keys; the first failure latches. */
 typedef struct reader {
     const tnn_gguf *g;
     const char *arch;
-    int64_t n_layers; /* 0 until read: nothing is per layer before */
+    int64_t n_blocks; /* layers in the file; 0 until read: nothing is per layer before */
     tnn_error *err;
     tnn_status status;
 } reader;
@@ -56,9 +74,9 @@ static bool read_int(reader *r, const char *name, int64_t lo, int64_t hi, int64_
     if (i < 0) return false;
     bool is_array = tnn_gguf_kv_type(r->g, i) == TNN_GGUF_ARRAY;
     uint64_t count = tnn_gguf_array_count(r->g, i);
-    if (is_array && count != (uint64_t)r->n_layers) {
+    if (is_array && count != (uint64_t)r->n_blocks) {
         r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s has %" PRIu64 " values for %" PRId64 " layers", key,
-                              count, r->n_layers);
+                              count, r->n_blocks);
         return false;
     }
     if (!tnn_gguf_array_i64(r->g, i, 0, &value)) {
@@ -125,6 +143,12 @@ static const family *find_family(const tnn_gguf *g, tnn_error *err) {
     if (status) return NULL;
     for (size_t i = 0; i < N_FAMILIES; i++) {
         if (str_is(arch, families[i].name)) return &families[i];
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        if (!str_is(arch, refused[i].name)) continue;
+        tnn__fail(err, TNN_E_UNSUPPORTED, "architecture \"%s\" is not run by tinynn: %s", refused[i].name,
+                  refused[i].why);
+        return NULL;
     }
     char known[128] = "";
     for (size_t i = 0, at = 0; i < N_FAMILIES; i++) {
@@ -216,7 +240,73 @@ static void read_attention(reader *r, const family *f, tnn_llama_hparams *hp) {
     if (read_float(r, "attention.scale", 0.0, 1e6, &scale) && scale > 0.0f) hp->attn_scale = scale;
     hp->qkv_bias = f->qkv_bias;
     hp->qk_norm = f->qk_norm;
+    hp->attn_gate = f->attn_gate;
+    hp->post_norm = f->post_norm;
     hp->nope_interval = f->nope_interval;
+}
+
+/* --- Gated DeltaNet --- */
+
+#define MAX_GDN_HEADS 65536
+#define MAX_CONV      16
+
+static void read_gdn(reader *r, const family *f, tnn_gdn_hparams *gdn) {
+    int64_t inner = 0;
+    need_int(r, "ssm.group_count", 1, MAX_GDN_HEADS, &gdn->n_key_heads);
+    need_int(r, "ssm.time_step_rank", 1, MAX_GDN_HEADS, &gdn->n_value_heads);
+    need_int(r, "ssm.state_size", 1, 4096, &gdn->d_head);
+    need_int(r, "ssm.inner_size", 1, INT32_MAX, &inner);
+    if (f->conv) need_int(r, "ssm.conv_kernel", 2, MAX_CONV, &gdn->conv_width);
+    if (r->status) return;
+    if (gdn->n_value_heads % gdn->n_key_heads != 0) {
+        r->status =
+            tnn__fail(r->err, TNN_E_FORMAT,
+                      "metadata %s.ssm.time_step_rank = %" PRId64 " is not a multiple of ssm.group_count = %" PRId64,
+                      r->arch, gdn->n_value_heads, gdn->n_key_heads);
+    } else if (inner != gdn->n_value_heads * gdn->d_head) {
+        r->status =
+            tnn__fail(r->err, TNN_E_UNSUPPORTED,
+                      "metadata %s.ssm.inner_size = %" PRId64 " is not ssm.time_step_rank x ssm.state_size = %" PRId64
+                      ": values and keys of different widths are not run",
+                      r->arch, inner, gdn->n_value_heads * gdn->d_head);
+    }
+}
+
+/* The layers that predict further tokens are counted as blocks. */
+static void read_extra_layers(reader *r, tnn_llama_hparams *hp) {
+    read_int(r, "nextn_predict_layers", 0, r->n_blocks - 1, &hp->n_extra_layers);
+    hp->n_layers -= hp->n_extra_layers;
+}
+
+/* Which layers are Gated DeltaNet: a list, else all but every nth (4 where the file does not say). */
+static tnn_status mark_layers(tnn_llama_arch *a, reader *r) {
+    char key[KEY_MAX];
+    int64_t n = tnn_llama_arch_n_layers(a), interval = 4, recurrent;
+    int64_t list = tnn_gguf_find_key(r->g, full_key(r, "attention.recurrent_layers", key));
+    if (list >= 0 && tnn_gguf_array_count(r->g, list) != (uint64_t)r->n_blocks) {
+        return tnn__fail(r->err, TNN_E_FORMAT, "metadata %s has %" PRIu64 " values for %" PRId64 " layers", key,
+                         tnn_gguf_array_count(r->g, list), r->n_blocks);
+    }
+    read_int(r, "full_attention_interval", 1, INT32_MAX, &interval);
+    for (int64_t i = 0; i < n && !r->status; i++) {
+        if (list < 0) {
+            recurrent = (i + 1) % interval != 0;
+        } else if (!tnn_gguf_array_i64(r->g, list, (uint64_t)i, &recurrent)) {
+            return tnn__fail(r->err, TNN_E_FORMAT, "metadata %s is no list of true and false", key);
+        }
+        if (recurrent) r->status = tnn_llama_arch_set_gdn_layer(a, i, r->err);
+    }
+    return r->status;
+}
+
+tnn_status tnn_llama_arch_seed_from_gguf(tnn_llama_arch *a, const tnn_gguf *g, tnn_error *err) {
+    tnn_error unread;
+    const tnn_llama_hparams *hp = tnn_llama_arch_hparams(a);
+    reader r = {.g = g, .arch = hp->arch, .err = err ? err : &unread};
+    need_int(&r, "block_count", 1, 4096, &r.n_blocks);
+    if (r.status) return r.status;
+    tnn_status status = tnn_llama_arch_seed_blocks(a, r.n_blocks - hp->n_extra_layers, r.err);
+    return status || hp->gdn.n_key_heads == 0 ? status : mark_layers(a, &r);
 }
 
 static void read_rope(reader *r, const family *f, tnn_llama_hparams *hp) {
@@ -252,7 +342,9 @@ tnn_status tnn_llama_hparams_from_gguf(tnn_llama_hparams *out, const tnn_gguf *g
     need_int(&r, "context_length", 1, INT32_MAX, &hp.n_ctx_train);
     need_int(&r, "embedding_length", 1, 1 << 20, &hp.d_model);
     need_int(&r, "block_count", 1, 4096, &hp.n_layers);
-    r.n_layers = hp.n_layers;
+    r.n_blocks = hp.n_layers;
+    if (f->gdn) read_gdn(&r, f, &hp.gdn);
+    if (f->gdn) read_extra_layers(&r, &hp);
     need_int(&r, "feed_forward_length", 1, 1 << 24, &hp.d_ff);
     read_attention(&r, f, &hp);
     if (!r.status && !read_float(&r, "attention.layer_norm_rms_epsilon", 0.0, 1.0, &hp.rms_eps) && !r.status) {

@@ -4,11 +4,10 @@
 #include "llm/archs/llama_arch.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "llm/taps.h"
 
-const char *tnn__mixer_name(tnn_mixer_kind kind) {
+const char *tnn_mixer_name(tnn_mixer_kind kind) {
     switch (kind) {
     case TNN_MIXER_ATTENTION:
         return "attention";
@@ -24,6 +23,7 @@ static void free_stack(tnn_llama_arch *a) {
     const tnn_allocator *alloc = &a->session->alloc;
     tnn__free_array(alloc, a->specs, (size_t)a->n_layers, sizeof *a->specs);
     tnn__free_array(alloc, a->blocks, (size_t)a->n_layers, sizeof *a->blocks);
+    tnn__free_array(alloc, a->gdn_blocks, (size_t)a->n_layers, sizeof *a->gdn_blocks);
 }
 
 tnn_status tnn_llama_arch_new(tnn_llama_arch **out, tnn_session *s, const tnn_llama_hparams *hparams, tnn_error *err) {
@@ -61,14 +61,18 @@ tnn_status tnn_llama_arch_seed_blocks(tnn_llama_arch *a, int64_t n_layers, tnn_e
     const tnn_allocator *alloc = &a->session->alloc;
     tnn_layer_spec *specs = tnn__calloc_array(alloc, (size_t)n_layers, sizeof *specs);
     tnn__transformer_block *blocks = tnn__calloc_array(alloc, (size_t)n_layers, sizeof *blocks);
-    if (!specs || !blocks) {
+    tnn__gdn_block *gdn_blocks = tnn__calloc_array(alloc, (size_t)n_layers, sizeof *gdn_blocks);
+    if (!specs || !blocks || !gdn_blocks) {
         tnn__free_array(alloc, specs, (size_t)n_layers, sizeof *specs);
         tnn__free_array(alloc, blocks, (size_t)n_layers, sizeof *blocks);
-        return tnn__fail_nomem(err, "the layers", (size_t)n_layers * (sizeof *specs + sizeof *blocks));
+        tnn__free_array(alloc, gdn_blocks, (size_t)n_layers, sizeof *gdn_blocks);
+        return tnn__fail_nomem(err, "the layers",
+                               (size_t)n_layers * (sizeof *specs + sizeof *blocks + sizeof *gdn_blocks));
     }
     free_stack(a);
     a->specs = specs; /* zeroed: attention, swiglu */
     a->blocks = blocks;
+    a->gdn_blocks = gdn_blocks;
     a->n_layers = n_layers;
     a->hparams.n_layers = n_layers;
     return TNN_OK;
@@ -80,6 +84,7 @@ tnn_status tnn_llama_arch_set_gdn_layer(tnn_llama_arch *a, int64_t idx, tnn_erro
         return tnn__fail(err, TNN_E_RANGE, "layer %" PRId64 " is outside 0..%" PRId64, idx, a->n_layers - 1);
     }
     a->specs[idx].mixer = TNN_MIXER_GDN;
+    if (a->hparams.gdn.conv_width == 0) a->specs[idx].ffn = TNN_FFN_NONE;
     return TNN_OK;
 }
 
@@ -91,6 +96,23 @@ tnn_layer_spec tnn_llama_arch_layer_spec(const tnn_llama_arch *a, int64_t idx) {
     return idx >= 0 && idx < a->n_layers ? a->specs[idx] : (tnn_layer_spec){0};
 }
 
+tnn_status tnn__check_layer(const tnn_llama_arch *a, int64_t layer, tnn_error *err) {
+    tnn_layer_spec spec = a->specs[layer];
+    bool known_ffn = spec.ffn == TNN_FFN_SWIGLU || (spec.ffn == TNN_FFN_NONE && spec.mixer == TNN_MIXER_GDN);
+    if ((spec.mixer != TNN_MIXER_ATTENTION && spec.mixer != TNN_MIXER_GDN) || !known_ffn) {
+        return tnn__fail(err, TNN_E_UNSUPPORTED,
+                         "layer %" PRId64 ": kind %s (%d) with feed-forward %s (%d) cannot be run", layer,
+                         tnn_mixer_name(spec.mixer), (int)spec.mixer, known_ffn ? "swiglu or none" : "unknown",
+                         (int)spec.ffn);
+    }
+    if (spec.mixer == TNN_MIXER_GDN && a->hparams.gdn.n_key_heads < 1) {
+        return tnn__fail(err, TNN_E_ARG,
+                         "layer %" PRId64 ": kind %s, and the hyperparameters give such layers no heads", layer,
+                         tnn_mixer_name(spec.mixer));
+    }
+    return TNN_OK;
+}
+
 tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a) {
     return a->output ? a->output : a->token_embed;
 }
@@ -99,16 +121,14 @@ tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a) {
 
 static tnn_tensor *layer_forward(const tnn_llama_arch *a, const tnn__block_ctx *ctx, tnn_graph *g, int64_t layer,
                                  tnn_tensor *x, tnn_tensor *keep_rows) {
-    tnn_layer_spec spec = a->specs[layer];
-    if (spec.mixer == TNN_MIXER_ATTENTION && spec.ffn == TNN_FFN_SWIGLU) {
-        return tnn__transformer_block_forward(&a->blocks[layer], ctx, g, layer, x, keep_rows);
+    tnn_error err;
+    if (tnn__check_layer(a, layer, &err)) {
+        tnn_graph_fail(g, err.status, err.text);
+        return NULL;
     }
-    char text[128];
-    snprintf(text, sizeof text, "layer %" PRId64 ": kind %s (%d) with feed-forward %s (%d) cannot be run", layer,
-             tnn__mixer_name(spec.mixer), (int)spec.mixer, spec.ffn == TNN_FFN_SWIGLU ? "swiglu" : "unknown",
-             (int)spec.ffn);
-    tnn_graph_fail(g, TNN_E_UNSUPPORTED, text);
-    return NULL;
+    if (a->specs[layer].mixer == TNN_MIXER_GDN)
+        return tnn__gdn_block_forward(&a->gdn_blocks[layer], ctx, g, layer, x, keep_rows);
+    return tnn__transformer_block_forward(&a->blocks[layer], ctx, g, layer, x, keep_rows);
 }
 
 tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a, tnn_graph *g,
@@ -134,8 +154,7 @@ tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a,
     tnn_tensor *keep = args->logits == TNN_LOGITS_ROWS ? args->logit_rows : NULL;
     for (int64_t i = 0; i < a->n_layers; i++) {
         if (args->recompute) x = tnn_checkpoint(g, x);
-        bool last = i == a->n_layers - 1;
-        bool drop_here = last && !args->taps && a->specs[i].mixer == TNN_MIXER_ATTENTION;
+        bool drop_here = i == a->n_layers - 1 && !args->taps;
         x = layer_forward(a, &ctx, g, i, x, drop_here ? keep : NULL);
         if (drop_here) keep = NULL;
     }

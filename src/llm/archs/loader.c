@@ -3,7 +3,9 @@
  * hyperparameters give.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "llm/archs/llama_arch.h"
@@ -35,46 +37,50 @@ static bool shape_fits(const tnn_gguf_tensor *t, int n_dims, const int64_t *ne) 
     return true;
 }
 
-/* An F32 copy owned by the store: of vectors (norms, biases), which are F32 in the kernels, and of all that is to be
- * trained. */
-static tnn_tensor *copy(binder *b, const tnn_gguf_tensor *t, int n_dims) {
-    tnn_tensor *to = tnn_store_tensor(b->store, t->name.data, TNN_TYPE_F32, n_dims, t->ne, b->err);
+/* NULL when absent (required: an error). */
+static const tnn_gguf_tensor *find(binder *b, const char *name, bool required) {
+    const tnn_gguf_tensor *t = tnn_gguf_tensor_at(b->g, tnn_gguf_find_tensor(b->g, name));
+    if (!t && required) b->status = tnn__fail(b->err, TNN_E_FORMAT, "tensor %s is missing", name);
+    return t;
+}
+
+static bool check(binder *b, const tnn_gguf_tensor *t, int n_dims, const int64_t *ne) {
+    const tnn_type_info *info = tnn_type_get_info(t->type);
+    if (!info->usable) {
+        b->status =
+            tnn__fail(b->err, TNN_E_UNSUPPORTED, "tensor %s is %s, which tinynn cannot run; requantise the model",
+                      t->name.data, info->name ? info->name : "of an unknown type");
+    } else if (!shape_fits(t, n_dims, ne)) {
+        shape_error(b, t, n_dims, ne);
+    }
+    return b->status == TNN_OK;
+}
+
+/* An F32 copy owned by the store. */
+static tnn_tensor *copy(binder *b, const tnn_gguf_tensor *t, const char *name, int n_dims) {
+    tnn_tensor *to = tnn_store_tensor(b->store, name, TNN_TYPE_F32, n_dims, t->ne, b->err);
     b->status = to ? tnn_tensor_copy_from_gguf(to, t, b->err) : b->err->status;
     if (to) tnn_tensor_set_trainable(to, b->trainable);
     return to;
 }
 
-/* NULL when absent (required: an error) or after a failure. */
-static tnn_tensor *bind(binder *b, const char *name, bool required, int n_dims, const int64_t *ne) {
+/* NULL when absent (required: an error) or after a failure. as_f32: its kernels take F32 alone. */
+static tnn_tensor *bind(binder *b, const char *name, bool required, bool as_f32, int n_dims, const int64_t *ne) {
     if (b->status) return NULL;
-    const tnn_gguf_tensor *t = tnn_gguf_tensor_at(b->g, tnn_gguf_find_tensor(b->g, name));
-    if (!t) {
-        if (required) b->status = tnn__fail(b->err, TNN_E_FORMAT, "tensor %s is missing", name);
-        return NULL;
-    }
-    const tnn_type_info *info = tnn_type_get_info(t->type);
-    if (!info->usable) {
-        b->status =
-            tnn__fail(b->err, TNN_E_UNSUPPORTED, "tensor %s is %s, which tinynn cannot run; requantise the model", name,
-                      info->name ? info->name : "of an unknown type");
-        return NULL;
-    }
-    if (!shape_fits(t, n_dims, ne)) {
-        shape_error(b, t, n_dims, ne);
-        return NULL;
-    }
-    if (b->trainable || (n_dims == 1 && t->type != TNN_TYPE_F32)) return copy(b, t, n_dims);
+    const tnn_gguf_tensor *t = find(b, name, required);
+    if (!t || !check(b, t, n_dims, ne)) return NULL;
+    if (b->trainable || (as_f32 && t->type != TNN_TYPE_F32)) return copy(b, t, name, n_dims);
     tnn_tensor *to = tnn_store_borrow(b->store, name, (tnn_type)t->type, n_dims, ne, t->data, b->err);
     if (!to) b->status = b->err->status;
     return to;
 }
 
 static tnn_tensor *bind_matrix(binder *b, const char *name, bool required, int64_t n_in, int64_t n_out) {
-    return bind(b, name, required, 2, (const int64_t[]){n_in, n_out});
+    return bind(b, name, required, false, 2, (const int64_t[]){n_in, n_out});
 }
 
 static tnn_tensor *bind_vector(binder *b, const char *name, bool required, int64_t n) {
-    return bind(b, name, required, 1, (const int64_t[]){n});
+    return bind(b, name, required, true, 1, (const int64_t[]){n});
 }
 
 static tnn_status load_globals(tnn_llama_arch *a, binder *b) {
@@ -96,25 +102,19 @@ tnn_status tnn_llama_arch_load_globals_from_gguf_mmap(tnn_llama_arch *a, tnn_sto
 
 /* --- blocks --- */
 
-static void bind_linear(binder *b, const tnn_llama_hparams *hp, int64_t layer, tnn__block_linear which,
+static void bind_linear(binder *b, const tnn_llama_hparams *hp, int64_t layer, tnn__layer_linear which,
                         tnn__linear *to) {
     tnn__name_buffer name;
     int64_t n_in, n_out;
-    const char *part = tnn__block_linear_name(which);
-    tnn__block_linear_shape(hp, which, &n_in, &n_out);
-    to->weight = bind_matrix(b, tnn__block_name(&name, layer, part, "weight"), true, n_in, n_out);
-    bool need_bias = tnn__block_linear_needs_bias(hp, which);
-    to->bias = bind_vector(b, tnn__block_name(&name, layer, part, "bias"), need_bias, n_out);
-}
-
-static tnn_tensor *bind_norm(binder *b, int64_t layer, const char *part, bool required, int64_t n) {
-    tnn__name_buffer name;
-    return bind_vector(b, tnn__block_name(&name, layer, part, "weight"), required, n);
+    tnn__layer_linear_shape(hp, which, &n_in, &n_out);
+    to->weight = bind_matrix(b, tnn__linear_full_name(&name, layer, which, "weight"), true, n_in, n_out);
+    bool need_bias = tnn__layer_linear_needs_bias(hp, which);
+    to->bias = bind_vector(b, tnn__linear_full_name(&name, layer, which, "bias"), need_bias, n_out);
 }
 
 static void refuse_fused(binder *b, int64_t layer) {
     tnn__name_buffer name;
-    tnn__block_name(&name, layer, "attn_qkv", "weight");
+    tnn__linear_full_name(&name, layer, TNN__LINEAR_QKV, "weight");
     if (tnn_gguf_find_tensor(b->g, name.text) < 0) return;
     b->status =
         tnn__fail(b->err, TNN_E_UNSUPPORTED,
@@ -123,36 +123,79 @@ static void refuse_fused(binder *b, int64_t layer) {
                   name.text);
 }
 
-static void bind_block(binder *b, const tnn_llama_hparams *hp, int64_t layer, tnn__transformer_block *to) {
-    to->attn_norm = bind_norm(b, layer, "attn_norm", true, hp->d_model);
-    to->q_norm = hp->qk_norm ? bind_norm(b, layer, "attn_q_norm", true, hp->d_head) : NULL;
-    to->k_norm = hp->qk_norm ? bind_norm(b, layer, "attn_k_norm", true, hp->d_head) : NULL;
-    to->ffn_norm = bind_norm(b, layer, "ffn_norm", true, hp->d_model);
-    for (int i = 0; i < TNN__N_BLOCK_LINEARS; i++) {
-        bind_linear(b, hp, layer, (tnn__block_linear)i, tnn__block_linear_at(to, (tnn__block_linear)i));
+/* A_log in the place of ssm_a = -e^A_log: what is trained. */
+static tnn_tensor *bind_log(binder *b, const tnn_llama_hparams *hp, int64_t layer) {
+    tnn__name_buffer stored, trained;
+    tnn__tensor_full_name(&stored, hp, layer, TNN__TENSOR_DECAY, false);
+    tnn__tensor_full_name(&trained, hp, layer, TNN__TENSOR_DECAY, true);
+    if (b->status) return NULL;
+    const tnn_gguf_tensor *from = find(b, stored.text, true);
+    const int64_t n = hp->gdn.n_value_heads;
+    if (!from || !check(b, from, 1, &n)) return NULL;
+    tnn_tensor *to = copy(b, from, trained.text, 1);
+    for (int64_t i = 0; i < n && !b->status; i++) {
+        float a;
+        b->status = tnn_tensor_read(to, (size_t)i * sizeof a, &a, sizeof a, b->err);
+        if (!b->status && !(a < 0.0f)) {
+            b->status = tnn__fail(b->err, TNN_E_RANGE, "tensor %s holds %g; only what lies below 0 can be trained",
+                                  stored.text, (double)a);
+        }
+        a = logf(-a);
+        if (!b->status) b->status = tnn_tensor_write(to, (size_t)i * sizeof a, &a, sizeof a, b->err);
+    }
+    return to;
+}
+
+static void bind_layer(binder *b, const tnn_llama_arch *a, int64_t layer) {
+    for (int i = 0; i < TNN__N_LAYER_TENSORS; i++) {
+        tnn__layer_tensor which = (tnn__layer_tensor)i;
+        tnn_tensor **to = tnn__layer_tensor_at(a, layer, which);
+        tnn__name_buffer name;
+        int64_t ne[2];
+        int n_dims = tnn__layer_tensor_shape(&a->hparams, which, ne);
+        if (!to) continue;
+        if (which == TNN__TENSOR_DECAY && b->trainable) {
+            *to = bind_log(b, &a->hparams, layer);
+            a->gdn_blocks[layer].decay_form = TNN_GDN_A_LOG;
+        } else {
+            *to = bind(b, tnn__tensor_full_name(&name, &a->hparams, layer, which, false), true, true, n_dims, ne);
+        }
+    }
+    for (int i = 0; i < TNN__N_LAYER_LINEARS; i++) {
+        tnn__linear *to = tnn__layer_linear_at(a, layer, (tnn__layer_linear)i);
+        if (to) bind_linear(b, &a->hparams, layer, (tnn__layer_linear)i, to);
     }
 }
 
+/* Of a layer that the file has and the stack has not. */
+static bool is_extra(const tnn_llama_hparams *hp, const char *name) {
+    long long layer = strtoll(name + 4, NULL, 10);
+    return layer >= hp->n_layers && layer < hp->n_layers + hp->n_extra_layers;
+}
+
+static bool is_read(const binder *b, const char *name) {
+    char trained[TNN_GGUF_MAX_NAME + sizeof TNN__LOG_SUFFIX];
+    snprintf(trained, sizeof trained, "%s" TNN__LOG_SUFFIX, name);
+    return tnn_store_find(b->store, name) || tnn_store_find(b->store, trained);
+}
+
 /* A forward that left out a part of a block would be wrong without a word. */
-static void refuse_unread_parts(binder *b, const char *arch) {
+static void refuse_unread_parts(binder *b, const tnn_llama_hparams *hp) {
     for (int64_t i = 0; i < tnn_gguf_n_tensors(b->g) && !b->status; i++) {
         const char *name = tnn_gguf_tensor_at(b->g, i)->name.data;
-        if (strncmp(name, "blk.", 4) != 0 || tnn_store_find(b->store, name)) continue;
-        b->status =
-            tnn__fail(b->err, TNN_E_UNSUPPORTED, "tensor %s has no place in a %s model as tinynn runs it", name, arch);
+        if (strncmp(name, "blk.", 4) != 0 || is_read(b, name) || is_extra(hp, name)) continue;
+        b->status = tnn__fail(b->err, TNN_E_UNSUPPORTED, "tensor %s has no place in a %s model as tinynn runs it", name,
+                              hp->arch);
     }
 }
 
 static tnn_status load_blocks(tnn_llama_arch *a, binder *b) {
     for (int64_t i = 0; i < a->n_layers && !b->status; i++) {
-        if (a->specs[i].mixer != TNN_MIXER_ATTENTION) {
-            return tnn__fail(b->err, TNN_E_UNSUPPORTED, "layer %" PRId64 ": kind %s cannot be loaded", i,
-                             tnn__mixer_name(a->specs[i].mixer));
-        }
-        refuse_fused(b, i);
-        bind_block(b, &a->hparams, i, &a->blocks[i]);
+        b->status = tnn__check_layer(a, i, b->err);
+        if (a->specs[i].mixer == TNN_MIXER_ATTENTION) refuse_fused(b, i);
+        bind_layer(b, a, i);
     }
-    refuse_unread_parts(b, a->hparams.arch);
+    refuse_unread_parts(b, &a->hparams);
     if (!b->status) a->bound = true;
     return b->status;
 }

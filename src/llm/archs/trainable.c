@@ -51,40 +51,39 @@ tnn_status tnn_llama_arch_alloc_globals_trainable_f32(tnn_llama_arch *a, tnn_sto
     return m.status;
 }
 
-static void take_linear(allocation *m, const tnn_llama_hparams *hp, int64_t layer, tnn__block_linear which,
+static void take_linear(allocation *m, const tnn_llama_hparams *hp, int64_t layer, tnn__layer_linear which,
                         tnn__linear *to) {
     tnn__name_buffer name;
     int64_t n_in, n_out;
-    const char *part = tnn__block_linear_name(which);
-    tnn__block_linear_shape(hp, which, &n_in, &n_out);
-    to->weight = take_matrix(m, tnn__block_name(&name, layer, part, "weight"), true, n_in, n_out);
-    if (tnn__block_linear_needs_bias(hp, which)) {
-        to->bias = take(m, tnn__block_name(&name, layer, part, "bias"), true, 1, &n_out);
+    tnn__layer_linear_shape(hp, which, &n_in, &n_out);
+    to->weight = take_matrix(m, tnn__linear_full_name(&name, layer, which, "weight"), true, n_in, n_out);
+    if (tnn__layer_linear_needs_bias(hp, which)) {
+        to->bias = take(m, tnn__linear_full_name(&name, layer, which, "bias"), true, 1, &n_out);
     }
 }
 
-static tnn_tensor *take_norm(allocation *m, int64_t layer, const char *part, int64_t n) {
-    tnn__name_buffer name;
-    return take(m, tnn__block_name(&name, layer, part, "weight"), true, 1, &n);
+static void take_layer(allocation *m, const tnn_llama_arch *a, int64_t layer) {
+    for (int i = 0; i < TNN__N_LAYER_TENSORS; i++) {
+        tnn__layer_tensor which = (tnn__layer_tensor)i;
+        tnn_tensor **to = tnn__layer_tensor_at(a, layer, which);
+        tnn__name_buffer name;
+        int64_t ne[2];
+        int n_dims = tnn__layer_tensor_shape(&a->hparams, which, ne);
+        if (to) *to = take(m, tnn__tensor_full_name(&name, &a->hparams, layer, which, true), true, n_dims, ne);
+    }
+    a->gdn_blocks[layer].decay_form = TNN_GDN_A_LOG;
+    for (int i = 0; i < TNN__N_LAYER_LINEARS; i++) {
+        tnn__linear *to = tnn__layer_linear_at(a, layer, (tnn__layer_linear)i);
+        if (to) take_linear(m, &a->hparams, layer, (tnn__layer_linear)i, to);
+    }
 }
 
 tnn_status tnn_llama_arch_alloc_blocks_trainable_f32(tnn_llama_arch *a, tnn_store *st, tnn_error *err) {
-    const tnn_llama_hparams *hp = &a->hparams;
     tnn_error unread;
     allocation m = {.store = st, .err = err ? err : &unread};
     for (int64_t i = 0; i < a->n_layers && !m.status; i++) {
-        tnn__transformer_block *b = &a->blocks[i];
-        if (a->specs[i].mixer != TNN_MIXER_ATTENTION) {
-            return tnn__fail(err, TNN_E_UNSUPPORTED, "layer %" PRId64 ": kind %s cannot be trained", i,
-                             tnn__mixer_name(a->specs[i].mixer));
-        }
-        b->attn_norm = take_norm(&m, i, "attn_norm", hp->d_model);
-        b->q_norm = hp->qk_norm ? take_norm(&m, i, "attn_q_norm", hp->d_head) : NULL;
-        b->k_norm = hp->qk_norm ? take_norm(&m, i, "attn_k_norm", hp->d_head) : NULL;
-        b->ffn_norm = take_norm(&m, i, "ffn_norm", hp->d_model);
-        for (int k = 0; k < TNN__N_BLOCK_LINEARS; k++) {
-            take_linear(&m, hp, i, (tnn__block_linear)k, tnn__block_linear_at(b, (tnn__block_linear)k));
-        }
+        m.status = tnn__check_layer(a, i, m.err);
+        take_layer(&m, a, i);
     }
     if (!m.status) a->bound = true;
     return m.status;
@@ -95,8 +94,36 @@ static bool ends_with(const char *s, const char *end) {
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
+/*
+ * Gated DeltaNet as flash-linear-attention begins: A uniform in (0, 16), time steps dt log-uniform in [0.001, 0.1], of
+ * which the inverse of softplus is stored; the convolution as PyTorch does. False: t is nothing of these.
+ */
+static bool fill_gdn(const tnn_tensor *t, uint64_t seed, float *values, int64_t n) {
+    const char *name = tnn_tensor_name(t);
+    uint64_t stream = tnn__hash_str(name);
+    if (ends_with(name, ".ssm_a" TNN__LOG_SUFFIX)) {
+        tnn__fill_uniform(seed, stream, values, n, 1e-4f, 16.0f);
+        for (int64_t i = 0; i < n; i++) {
+            values[i] = logf(values[i]);
+        }
+    } else if (ends_with(name, ".ssm_dt.bias")) {
+        tnn__fill_uniform(seed, stream, values, n, logf(0.001f), logf(0.1f));
+        for (int64_t i = 0; i < n; i++) {
+            float dt = expf(values[i]);
+            values[i] = dt + logf(-expm1f(-dt));
+        }
+    } else if (ends_with(name, ".ssm_conv1d.weight")) {
+        float bound = 1.0f / sqrtf((float)tnn_tensor_ne(t)[0]);
+        tnn__fill_uniform(seed, stream, values, n, -bound, bound);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void fill_random(const tnn_llama_arch *a, const tnn_tensor *t, uint64_t seed, float *values, int64_t n) {
     const char *name = tnn_tensor_name(t);
+    if (fill_gdn(t, seed, values, n)) return;
     if (tnn_tensor_ne(t)[1] == 1) {
         float value = ends_with(name, ".bias") ? 0.0f : 1.0f;
         for (int64_t i = 0; i < n; i++) {
@@ -104,7 +131,8 @@ static void fill_random(const tnn_llama_arch *a, const tnn_tensor *t, uint64_t s
         }
         return;
     }
-    bool into_residual = ends_with(name, ".attn_output.weight") || ends_with(name, ".ffn_down.weight");
+    bool into_residual = ends_with(name, ".attn_output.weight") || ends_with(name, ".ssm_out.weight") ||
+                         ends_with(name, ".ffn_down.weight");
     float deviation = into_residual ? 0.02f / sqrtf(2.0f * (float)a->n_layers) : 0.02f;
     tnn__fill_normal(seed, tnn__hash_str(name), values, n, 0.0f, deviation);
 }

@@ -4,31 +4,19 @@
 #ifndef TNN_LLM_TRANSFORMER_BLOCK_H
 #define TNN_LLM_TRANSFORMER_BLOCK_H
 
-#include <tinynn/llama_arch.h>
-
-#include "llm/primitives/primitives.h"
+#include "llm/blocks/block.h"
 
 /* Handles of one block's tensors, owned by a store. E d_model, D d_head, H heads, K key heads, F d_ff. */
 typedef struct tnn__transformer_block {
     tnn_tensor *attn_norm; /* [E] */
-    tnn__linear q;         /* [E, D*H] */
+    tnn__linear q;         /* [E, D*H]; with a gate [E, 2*D*H]: query and gate of each head side by side */
     tnn__linear k;         /* [E, D*K] */
     tnn__linear v;         /* [E, D*K] */
     tnn__linear output;    /* [D*H, E] */
     tnn_tensor *q_norm;    /* [D] or NULL */
     tnn_tensor *k_norm;
-    tnn_tensor *ffn_norm; /* [E] */
-    tnn__linear gate;     /* [E, F] */
-    tnn__linear up;
-    tnn__linear down; /* [F, E] */
+    tnn__ffn ffn;
 } tnn__transformer_block;
-
-/* What all blocks of one forward share; built once, read-only. */
-typedef struct tnn__block_ctx {
-    const tnn_llama_hparams *hparams;
-    const tnn_forward_args *args;
-    tnn_tensor *angles; /* [n_rot, T] */
-} tnn__block_ctx;
 
 /*
  * x [E, T] -> [E, T]. With keep_rows (I32 [n]), only those rows are carried past the attention: [E, n].
