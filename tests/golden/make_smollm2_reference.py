@@ -34,8 +34,9 @@ def load_llama(path):
     if arch != "llama":
         raise SystemExit(f"make_smollm2_reference: {path} has architecture {arch}, not llama")
 
-    def key(name):
-        return reader.fields[f"llama.{name}"].contents()
+    def key(name, default=None):
+        found = reader.fields.get(f"llama.{name}")
+        return found.contents() if found else default
 
     weights = {t.name: gguf.dequantize(t.data, t.tensor_type).astype(np.float32) for t in reader.tensors}
     n_head, n_head_kv = key("attention.head_count"), key("attention.head_count_kv")
@@ -50,7 +51,7 @@ def load_llama(path):
         head_dim=key("rope.dimension_count"),
         max_position_embeddings=key("context_length"),
         rms_norm_eps=key("attention.layer_norm_rms_epsilon"),
-        rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base")},
+        rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base", 10000.0)},
         tie_word_embeddings=tied,
         attn_implementation="eager",
     )
