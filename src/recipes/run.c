@@ -205,6 +205,35 @@ static void fill_step(loop *l) {
     }
 }
 
+/* Whether the step that makes `step` updates is told about. */
+static bool is_reported(const tnn_train_config *c, int64_t step) {
+    return step % c->steps_per_report == 0 || step == c->iters || step == 1;
+}
+
+/* Norm and largest magnitude of every gradient, before clipping. */
+static tnn_status put_grads(loop *l, int64_t step) {
+    const tnn_trainer *t = l->r->trainer;
+    for (int64_t i = 0; i < tnn_trainer_n_params(t); i++) {
+        const tnn_tensor *grad = tnn_trainer_grad(t, i);
+        float piece[1024], largest = 0;
+        double squares = 0;
+        size_t n = (size_t)tnn_tensor_elements(grad), room = sizeof piece / sizeof *piece;
+        for (size_t at = 0; at < n; at += room) {
+            size_t k = n - at < room ? n - at : room;
+            tnn_status status = tnn_tensor_read(grad, at * sizeof *piece, piece, k * sizeof *piece, l->err);
+            if (status) return status;
+            for (size_t e = 0; e < k; e++) {
+                squares += (double)piece[e] * (double)piece[e];
+                largest = fmaxf(largest, fabsf(piece[e]));
+            }
+        }
+        const tnn__field fields[] = {TNN__TEXT_FIELD("name", tnn_tensor_name(tnn_trainer_value(t, i))),
+                                     TNN__REAL_FIELD("norm", sqrt(squares)), TNN__REAL_FIELD("max", (double)largest)};
+        tnn__events_put(l->events, "grad", step, fields, 3);
+    }
+    return TNN_OK;
+}
+
 static tnn_status one_step(loop *l, double *loss, double *grad_norm) {
     tnn_trainer *t = l->r->trainer;
     *loss = 0;
@@ -215,6 +244,11 @@ static tnn_status one_step(loop *l, double *loss, double *grad_norm) {
         tnn_status status = tnn_trainer_accumulate(t, &view, &part, l->err);
         if (status) return status;
         *loss += part;
+    }
+    int64_t step = tnn_trainer_step(t) + 1;
+    if (l->r->config.grad_stats && is_reported(&l->r->config, step)) {
+        tnn_status status = put_grads(l, step);
+        if (status) return status;
     }
     return tnn_trainer_update(t, learning_rate(&l->r->config, tnn_trainer_step(t)), grad_norm, l->err);
 }
@@ -330,7 +364,7 @@ static tnn_status train_steps(loop *l) {
         if (status) return status;
         int64_t step = tnn_trainer_step(t);
         bool last = step == c->iters;
-        if (step % c->steps_per_report == 0 || last || step == 1) report(l, loss, grad_norm);
+        if (is_reported(c, step)) report(l, loss, grad_norm);
         if (l->r->valid && (step % c->steps_per_eval == 0 || last)) status = validate(l);
         if (status) return status;
         if (last || (c->save_every > 0 && step % c->save_every == 0)) save(l);

@@ -58,6 +58,23 @@ python3 -c 'import json; c = json.load(open("warm/config.json")); assert c["iter
 expect 0 "$TNN" train lens tiny.gguf --text text $shape --d-model 16 --iters 3 $small --out lens
 expect 0 "$TNN" run lens/model.gguf -p "the hero" -n 4 --json
 
+# Taps and the gradient of every parameter go into the events.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train full tiny.gguf --data data --iters 2 --steps-per-report 1 $small --grad-stats \
+    --tap 'blk.*.resid_post' --out watched
+python3 - <<'PYTHON' || fail "taps and gradients"
+import json, math
+events = [json.loads(line) for line in open("watched/events.jsonl")]
+taps = [e for e in events if e["kind"] == "tap"]
+grads = [e for e in events if e["kind"] == "grad"]
+assert {e["name"] for e in taps} == {"blk.0.resid_post", "blk.1.resid_post"} and all(e["rms"] > 0 for e in taps)
+for step in (1, 2):
+    of_step = [e for e in grads if e["step"] == step]
+    assert len({e["name"] for e in of_step}) == len(of_step) == 21
+    norm = next(e["grad_norm"] for e in events if e["kind"] == "step" and e["step"] == step)
+    assert abs(math.sqrt(sum(e["norm"] ** 2 for e in of_step)) / norm - 1) < 1e-4
+PYTHON
+
 # A run without --out gets a folder of its own.
 # shellcheck disable=SC2086
 expect 0 "$TNN" train scratch --text text --tokenizer tiny.gguf $shape $small --iters 1
