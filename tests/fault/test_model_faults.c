@@ -23,7 +23,8 @@
 enum { ROWS = 6 };
 
 static temp_dir dir;
-static char model_path[600], adapter_path[600], out_path[600], data_path[600];
+static char dense_path[600], hybrid_path[600], adapter_path[600], out_path[600], data_path[600];
+static const char *model_path; /* of these two */
 
 static tnn_status open_session(tnn_session **s, counting_allocator *c, tnn_error *err) {
     tnn_allocator a = counting_interface(c);
@@ -52,10 +53,33 @@ static tnn_status generate(tnn_session *s, const tnn_allocator *a, tnn_error *er
     qo.n_batch = 4;
     qo.taps = "blk.*.resid_post";
     tnn_status status = tnn_model_load(&m, s, model_path, NULL, err);
-    if (!status) status = tnn_model_add_adapter(m, adapter_path, 1.0f, err);
+    if (!status && model_path == dense_path) status = tnn_model_add_adapter(m, adapter_path, 1.0f, err);
     if (!status) status = tnn_seq_new(&q, m, &qo, err);
     if (!status) status = tnn_seq_append(q, prompt, 5, TNN_WANT_LAST, NULL, NULL, err);
     if (!status) status = tnn_seq_generate(q, prompt, 4, &o, NULL, err);
+    tnn_seq_free(q);
+    tnn_model_free(m);
+    return status;
+}
+
+/* A sequence with states, in every way it can be kept and gone back. */
+static tnn_status keep(tnn_session *s, const tnn_allocator *a, tnn_error *err) {
+    (void)a;
+    tnn_model *m = NULL;
+    tnn_seq *q = NULL, *copy = NULL;
+    tnn_seq_options qo = tnn_seq_options_default();
+    const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7};
+    qo.n_batch = 3;
+    qo.taps = "blk.*.gdn_state";
+    tnn_status status = tnn_model_load(&m, s, hybrid_path, NULL, err);
+    if (!status) status = tnn_seq_new(&q, m, &qo, err);
+    if (!status) status = tnn_seq_prompt(q, ids, 7, NULL, NULL, NULL, err);
+    if (!status) status = tnn_seq_save(q, out_path, err);
+    if (!status) status = tnn_seq_copy(&copy, q, err);
+    if (!status) status = tnn_seq_truncate(q, 5, err);
+    if (!status) status = tnn_seq_restore(q, out_path, err);
+    if (!status) assert_memory_equal(tnn_seq_logits(q), tnn_seq_logits(copy), 40 * sizeof(float));
+    tnn_seq_free(copy);
     tnn_seq_free(q);
     tnn_model_free(m);
     return status;
@@ -117,7 +141,7 @@ static tnn_status train(tnn_session *s, const tnn_allocator *a, tnn_error *err) 
     if (!status) status = tnn_llama_hparams_from_gguf(&hp, g, err);
     if (!status) status = tnn_store_new(&st, s, err);
     if (!status) status = tnn_llama_arch_new(&arch, s, &hp, err);
-    if (!status) status = tnn_llama_arch_seed_blocks(arch, hp.n_layers, err);
+    if (!status) status = tnn_llama_arch_seed_from_gguf(arch, g, err);
     if (!status) status = tnn_llama_arch_load_trainable_from_gguf(arch, st, g, err);
     if (!status) status = tnn_trainer_new(&t, s, arch, st, &o, err);
     if (!status) status = train_steps(t, err);
@@ -188,6 +212,17 @@ static void test_generation(void **state) {
     fail_every_request(generate, false);
 }
 
+static void test_hybrid(void **state) {
+    (void)state;
+    model_path = hybrid_path;
+    fail_every_request(generate, true);
+    fail_every_request(append_again, true);
+    fail_every_request(keep, true);
+    fail_every_request(keep, false);
+    fail_every_request(train, true);
+    model_path = dense_path;
+}
+
 static void test_after_a_failure(void **state) {
     (void)state;
     fail_every_request(append_again, true);
@@ -207,13 +242,18 @@ static void test_data(void **state) {
 static int make_files(void **state) {
     (void)state;
     temp_dir_create(&dir);
-    snprintf(model_path, sizeof model_path, "%s/model.gguf", dir.path);
+    snprintf(dense_path, sizeof dense_path, "%s/model.gguf", dir.path);
+    snprintf(hybrid_path, sizeof hybrid_path, "%s/hybrid.gguf", dir.path);
+    model_path = dense_path;
     snprintf(adapter_path, sizeof adapter_path, "%s/adapter.gguf", dir.path);
     snprintf(out_path, sizeof out_path, "%s/out", dir.path);
     snprintf(data_path, sizeof data_path, "%s/train.jsonl", dir.path);
     tiny_model m = tiny_model_default();
     m.tokenizer = m.biases = m.rope_freqs = true;
-    tiny_model_write(&m, model_path);
+    tiny_model_write(&m, dense_path);
+    tiny_model hybrid = tiny_model_hybrid();
+    hybrid.n_layers = hybrid.gdn_interval = 2;
+    tiny_model_write(&hybrid, hybrid_path);
     tiny_tensors pair = {.n = 0};
     tiny_add(&pair, "blk.0.attn_q.weight.lora_a", TNN_TYPE_F16, 32, 4);
     tiny_add(&pair, "blk.0.attn_q.weight.lora_b", TNN_TYPE_F32, 4, 32);
@@ -239,10 +279,8 @@ static int remove_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_generation),
-        cmocka_unit_test(test_after_a_failure),
-        cmocka_unit_test(test_training),
-        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_generation), cmocka_unit_test(test_hybrid), cmocka_unit_test(test_after_a_failure),
+        cmocka_unit_test(test_training),   cmocka_unit_test(test_data),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

@@ -31,6 +31,11 @@ static tnn_session *open_session(int n_threads) {
     return s;
 }
 
+/* Whether the first of the two layers is Gated DeltaNet. */
+static bool is_hybrid(const char *arch) {
+    return strcmp(arch, "qwen35") == 0 || strcmp(arch, "llama-gdn") == 0;
+}
+
 /* n_heads * d_head != d_model, on purpose. */
 static tnn_llama_hparams tiny_hparams(const char *arch) {
     tnn_llama_hparams hp = {
@@ -51,6 +56,13 @@ static tnn_llama_hparams tiny_hparams(const char *arch) {
     hp.rope.interleaved = true;
     hp.qkv_bias = strcmp(arch, "qwen2") == 0;
     hp.qk_norm = strcmp(arch, "qwen3") == 0;
+    if (is_hybrid(arch)) hp.gdn = (tnn_gdn_hparams){.n_key_heads = 2, .n_value_heads = 4, .d_head = 8};
+    if (strcmp(arch, "qwen35") == 0) {
+        hp.qk_norm = hp.attn_gate = hp.post_norm = true;
+        hp.gdn.conv_width = 4;
+        hp.rope.n_rot = 2;
+        hp.rope.interleaved = false;
+    }
     return hp;
 }
 
@@ -81,6 +93,7 @@ static run open_run(run_options o) {
     r.session = open_session(o.n_threads ? o.n_threads : 2);
     if (tnn_store_new(&r.store, r.session, &err) || tnn_llama_arch_new(&r.arch, r.session, &hp, &err) ||
         tnn_llama_arch_seed_blocks(r.arch, hp.n_layers, &err) ||
+        (is_hybrid(hp.arch) && tnn_llama_arch_set_gdn_layer(r.arch, 0, &err)) ||
         tnn_llama_arch_alloc_globals_trainable_f32(r.arch, r.store, o.donor_d_in, o.donor_d_in > 0, &err) ||
         tnn_llama_arch_alloc_blocks_trainable_f32(r.arch, r.store, &err) ||
         tnn_llama_arch_random_init(r.arch, r.store, 1, &err)) {
@@ -172,6 +185,8 @@ static void test_from_scratch_curve(void **state) {
     (void)state;
     assert_loss_falls((run_options){.arch = "llama"}, "llama", 5e-3f, 150, 0.3);
     assert_loss_falls((run_options){.arch = "qwen3"}, "qwen3", 5e-3f, 150, 0.3);
+    assert_loss_falls((run_options){.arch = "qwen35"}, "qwen35", 5e-3f, 150, 0.3);
+    assert_loss_falls((run_options){.arch = "llama-gdn"}, "llama-gdn", 5e-3f, 150, 0.3);
 }
 
 static void test_qkv_bias(void **state) {
@@ -243,21 +258,26 @@ static float *weights_after(run_options o, int steps, size_t *n) {
 
 static void test_threads_and_recompute(void **state) {
     (void)state;
-    size_t n;
-    float *one = weights_after((run_options){.n_threads = 1}, 5, &n);
-    static const run_options others[] = {{.n_threads = 2}, {.n_threads = 3}, {.n_threads = 2, .recompute = true}};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        float *other = weights_after(others[i], 5, &n);
-        assert_memory_equal(one, other, n);
-        free(other);
+    static const char *const archs[] = {"llama", "qwen35", "llama-gdn"};
+    for (size_t a = 0; a < sizeof archs / sizeof *archs; a++) {
+        size_t n;
+        float *one = weights_after((run_options){.arch = archs[a], .n_threads = 1}, 5, &n);
+        static const run_options others[] = {{.n_threads = 2}, {.n_threads = 3}, {.n_threads = 2, .recompute = true}};
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+            run_options o = others[i];
+            o.arch = archs[a];
+            float *other = weights_after(o, 5, &n);
+            assert_memory_equal(one, other, n);
+            free(other);
+        }
+        free(one);
     }
-    free(one);
 }
 
 /* B > 1: the losses and gradients of packed sequences are those of each alone. */
-static void test_packed_equals_single(void **state) {
-    (void)state;
-    run packed = open_run((run_options){.n_rows = 40}), single = open_run((run_options){.n_rows = 20});
+static void check_packed_equals_single(const char *arch) {
+    run packed = open_run((run_options){.arch = arch, .n_rows = 40});
+    run single = open_run((run_options){.arch = arch, .n_rows = 20});
     batch both = {.n = 0}, alone[2] = {{.n = 0}, {.n = 0}};
     tnn_error err;
     double loss, sum = 0;
@@ -293,6 +313,13 @@ static void test_packed_equals_single(void **state) {
     }
     close_run(&packed);
     close_run(&single);
+}
+
+static void test_packed_equals_single(void **state) {
+    (void)state;
+    check_packed_equals_single("llama");
+    check_packed_equals_single("qwen35");
+    check_packed_equals_single("llama-gdn");
 }
 
 static void test_refusals(void **state) {
