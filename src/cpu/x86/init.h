@@ -11,6 +11,8 @@ void tnn__kernels_init_rows_back_avx2(tnn__kernels *k);
 void tnn__kernels_init_attention_avx2(tnn__kernels *k);
 void tnn__kernels_init_rows_avx2(tnn__kernels *k);
 void tnn__kernels_init_convert_avx2(tnn__kernels *k);
+void tnn__kernels_init_gdn_avx2(tnn__kernels *k);
+void tnn__kernels_init_gates_avx2(tnn__kernels *k);
 
 void tnn__kernels_init_gemm_avx512(tnn__kernels *k);
 void tnn__kernels_init_attention_avx512(tnn__kernels *k);

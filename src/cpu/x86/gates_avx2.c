@@ -1,0 +1,152 @@
+/*
+ * What surrounds the gated delta rule, row by row: gates, the gated norm, the causal convolution. Memory sets the pace
+ * of most: wider vectors would gain nothing.
+ */
+#define TNN__WIDE 0
+#include <math.h>
+
+#include "cpu/kernels.h"
+#include "cpu/x86/init.h"
+#include "cpu/x86/vec_f32.h"
+
+TNN__INLINE vf load_n(const float *p, int64_t left) {
+    return left >= LANES ? vf_load(p) : vf_load_some(p, vm_first(left));
+}
+
+TNN__INLINE void store_n(float *p, vf v, int64_t left) {
+    if (left >= LANES)
+        vf_store(p, v);
+    else
+        vf_store_some(p, vm_first(left), v);
+}
+
+/* 1 / (1 + e^-x) */
+TNN__INLINE vf vf_sigmoid(vf x) {
+    return vf_div(vf_set(1.0f), vf_add(vf_set(1.0f), exp8(vf_sub(vf_zero(), x))));
+}
+
+/* x / (1 + e^-x), which is 0 where e^-x overflows */
+TNN__INLINE vf vf_silu(vf x) {
+    return vf_div(x, vf_add(vf_set(1.0f), exp8(vf_sub(vf_zero(), x))));
+}
+
+/* The derivative of silu at x, s = sigmoid(x): s (1 + x (1 - s)) */
+TNN__INLINE vf silu_slope(vf x, vf s) {
+    return vf_mul(s, vf_fma(x, vf_sub(vf_set(1.0f), s), vf_set(1.0f)));
+}
+
+static void sigmoid(const float *x, float *y, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES)
+        store_n(y + i, vf_sigmoid(load_n(x + i, n - i)), n - i);
+}
+
+static void sigmoid_gate(const float *x, const float *gate, float *y, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES)
+        store_n(y + i, vf_mul(load_n(x + i, n - i), vf_sigmoid(load_n(gate + i, n - i))), n - i);
+}
+
+static void sigmoid_gate_back(const float *x, const float *gate, const float *dy, float *dx, float *dgate, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        vf s = vf_sigmoid(load_n(gate + i, n - i)), value = load_n(x + i, n - i);
+        vf through = vf_mul(load_n(dy + i, n - i), s);
+        store_n(dx + i, through, n - i);
+        store_n(dgate + i, vf_mul(vf_mul(through, value), vf_sub(vf_set(1.0f), s)), n - i);
+    }
+}
+
+static float inverse_rms(const float *x, int64_t n, float eps) {
+    vf sum[2] = {vf_zero(), vf_zero()};
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        vf a = vf_load(x + i), b = vf_load(x + i + LANES);
+        sum[0] = vf_fma(a, a, sum[0]);
+        sum[1] = vf_fma(b, b, sum[1]);
+    }
+    for (; i < n; i += LANES) {
+        vf a = load_n(x + i, n - i);
+        sum[0] = vf_fma(a, a, sum[0]);
+    }
+    return 1.0f / sqrtf(vf_sum(vf_add(sum[0], sum[1])) / (float)n + eps);
+}
+
+static void rms_norm_gated(const float *x, const float *gamma, const float *z, float *y, int64_t n, float eps) {
+    vf r = vf_set(inverse_rms(x, n, eps));
+    for (int64_t i = 0; i < n; i += LANES) {
+        vf normed = vf_mul(vf_mul(load_n(x + i, n - i), r), load_n(gamma + i, n - i));
+        store_n(y + i, vf_mul(normed, vf_silu(load_n(z + i, n - i))), n - i);
+    }
+}
+
+/* As the portable kernel; dx holds dy gamma silu(z) between the two passes. */
+static void rms_norm_gated_back(const float *x, const float *gamma, const float *z, const float *dy, float *dx,
+                                float *dz, float *dgamma, int64_t n, float eps) {
+    float r = inverse_rms(x, n, eps);
+    vf scale = vf_set(r), products = vf_zero();
+    for (int64_t i = 0; i < n; i += LANES) {
+        vf value = load_n(x + i, n - i), gate = load_n(z + i, n - i), d = load_n(dy + i, n - i);
+        vf g = load_n(gamma + i, n - i), s = vf_sigmoid(gate), normed = vf_mul(value, scale);
+        vf through = vf_mul(d, vf_mul(gate, s));
+        store_n(dgamma + i, vf_fma(through, normed, load_n(dgamma + i, n - i)), n - i);
+        store_n(dz + i, vf_mul(vf_mul(vf_mul(d, normed), g), silu_slope(gate, s)), n - i);
+        through = vf_mul(through, g);
+        products = vf_fma(through, value, products);
+        store_n(dx + i, through, n - i);
+    }
+    vf mean = vf_set(-vf_sum(products) * r / (float)n);
+    for (int64_t i = 0; i < n; i += LANES) {
+        vf normed = vf_mul(load_n(x + i, n - i), scale);
+        store_n(dx + i, vf_mul(scale, vf_fma(normed, mean, load_n(dx + i, n - i))), n - i);
+    }
+}
+
+/* Widths other than 4 go through the loop. */
+TNN__INLINE vf taps_sum(const float *const *x, const float *w, int64_t width, int64_t n, int64_t i) {
+    vf c = vf_mul(load_n(w + i, n - i), load_n(x[0] + i, n - i));
+    for (int64_t j = 1; j < width; j++)
+        c = vf_fma(load_n(w + j * n + i, n - i), load_n(x[j] + i, n - i), c);
+    return c;
+}
+
+TNN__INLINE void conv_row(const float *const *x, const float *w, int64_t width, float *y, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES)
+        store_n(y + i, vf_silu(taps_sum(x, w, width, n, i)), n - i);
+}
+
+static void conv1d_silu(const float *const *x, const float *w, int64_t width, float *y, int64_t n) {
+    if (width == 4)
+        conv_row(x, w, 4, y, n);
+    else
+        conv_row(x, w, width, y, n);
+}
+
+TNN__INLINE void conv_row_back(const float *const *x, const float *w, int64_t width, const float *dy, float *const *dx,
+                               float *dw, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        vf c = taps_sum(x, w, width, n, i), dc = vf_mul(load_n(dy + i, n - i), silu_slope(c, vf_sigmoid(c)));
+        for (int64_t j = 0; j < width; j++) {
+            float *sum = dw + j * n + i;
+            store_n(sum, vf_fma(dc, load_n(x[j] + i, n - i), load_n(sum, n - i)), n - i);
+            if (!dx[j]) continue;
+            vf d = vf_mul(dc, load_n(w + j * n + i, n - i));
+            store_n(dx[j] + i, j < width - 1 ? vf_add(load_n(dx[j] + i, n - i), d) : d, n - i);
+        }
+    }
+}
+
+static void conv1d_silu_back(const float *const *x, const float *w, int64_t width, const float *dy, float *const *dx,
+                             float *dw, int64_t n) {
+    if (width == 4)
+        conv_row_back(x, w, 4, dy, dx, dw, n);
+    else
+        conv_row_back(x, w, width, dy, dx, dw, n);
+}
+
+void tnn__kernels_init_gates_avx2(tnn__kernels *k) {
+    k->sigmoid = sigmoid;
+    k->sigmoid_gate = sigmoid_gate;
+    k->sigmoid_gate_back = sigmoid_gate_back;
+    k->rms_norm_gated = rms_norm_gated;
+    k->rms_norm_gated_back = rms_norm_gated_back;
+    k->conv1d_silu = conv1d_silu;
+    k->conv1d_silu_back = conv1d_silu_back;
+}

@@ -1,0 +1,705 @@
+/*
+ * The gated delta rule in chunks, for both widths; formulas and notation as in cpu/ref/gdn.inc.h. Heads are of whole
+ * panels of two vectors; others, and chunks longer than MAX_CHUNK, are the portable kernel's.
+ *
+ * Everything is products of small matrices, tiles of a few rows by a panel of columns in registers: the right factor is
+ * read in panels of its rows, the left one element by element, by rows or by columns. So a factor whose columns are
+ * summed over is transposed once a chunk. Rows of matrices lie PAD floats further apart than they are long: at a power
+ * of two, a panel's rows would fall on a few sets of L1. Rows are taken in fours: those past the chunk's end are zeros.
+ */
+#ifndef TNN_CPU_X86_GDN_H
+#define TNN_CPU_X86_GDN_H
+
+#include <math.h>
+
+#include "cpu/kernels_gdn.h"
+#include "cpu/x86/init.h"
+#include "cpu/x86/vec_f32.h"
+
+enum {
+    PANEL = 2 * LANES,
+    BIG = TNN__WIDE ? 8 : 6, /* rows of a tile: 2 BIG sums, 2 columns and an element fill the registers */
+    SMALL = 4,
+    PAD = 16,
+    MAX_CHUNK = 64,
+    FEW_ROWS = 8, /* up to this many, row by row */
+};
+
+/* --- scratch --- */
+
+typedef struct work {
+    int64_t n, n4;                /* rows of this chunk; up to the next multiple of 4 */
+    int64_t ld_k, ld_v, ld_n;     /* floats between rows of d_k, d_v, chunk elements */
+    float *q, *k, *kt;            /* normalised, q times scale; k transposed */
+    float *u, *r;                 /* r on the way back only */
+    float *between, *qk, *kk;     /* d(i, j); products of rows times it */
+    float *upto, *after, *beta;   /* d(i), d'(i), b */
+    float *scaled;                /* rows of d_v times something */
+    float *factor_q, *factor_k;   /* what q and k were multiplied by */
+    float *project_q, *project_k; /* as in the portable kernel */
+
+    /* way back */
+    float *dout, *ndr;        /* ndr: -dr */
+    float *scaled_ndr, *ut;   /* u transposed */
+    float *dqk, *dkk, *pairs; /* gradients of the products; the decays' part in them */
+    float *dq, *dk;
+    float *state_t, *dstate_t;         /* [d_k, d_v], rows of d_k */
+    float *by_upto, *by_after, *dot_u; /* LANES partial sums a row: parts of the gradients of decays and gates */
+} work;
+
+static int64_t round_to(int64_t n, int64_t to) {
+    return (n + to - 1) / to * to;
+}
+
+/* Whole cache lines all: every extent is a multiple of 16 floats. */
+static size_t work_floats(const tnn__gdn_args *a) {
+    int64_t n = round_to(a->chunk, PANEL), ld_k = a->d_k + PAD, ld_v = a->d_v + PAD, ld_n = n + PAD;
+    return (size_t)(n * (4 * ld_k + 6 * ld_v + 6 * ld_n + 7 + 3 * LANES) + (a->d_k + a->d_v) * ld_n +
+                    2 * a->d_v * ld_k);
+}
+
+static float *take(float **at, int64_t n) {
+    float *p = *at;
+    *at += n;
+    return p;
+}
+
+static work work_in(const tnn__gdn_args *a, float *at) {
+    int64_t n = round_to(a->chunk, PANEL);
+    work w = {.ld_k = a->d_k + PAD, .ld_v = a->d_v + PAD, .ld_n = n + PAD};
+    float **const of_k[] = {&w.q, &w.k, &w.dq, &w.dk};
+    float **const of_v[] = {&w.u, &w.r, &w.scaled, &w.dout, &w.ndr, &w.scaled_ndr};
+    float **const of_n[] = {&w.between, &w.qk, &w.kk, &w.dqk, &w.dkk, &w.pairs};
+    float **const single[] = {&w.upto, &w.after, &w.beta, &w.factor_q, &w.factor_k, &w.project_q, &w.project_k};
+    float **const sums[] = {&w.by_upto, &w.by_after, &w.dot_u};
+    for (int i = 0; i < 4; i++)
+        *of_k[i] = take(&at, n * w.ld_k);
+    for (int i = 0; i < 6; i++)
+        *of_v[i] = take(&at, n * w.ld_v);
+    for (int i = 0; i < 6; i++)
+        *of_n[i] = take(&at, n * w.ld_n);
+    for (int i = 0; i < 7; i++)
+        *single[i] = take(&at, n);
+    for (int i = 0; i < 3; i++)
+        *sums[i] = take(&at, n * LANES);
+    w.kt = take(&at, a->d_k * w.ld_n);
+    w.ut = take(&at, a->d_v * w.ld_n);
+    w.state_t = take(&at, a->d_v * w.ld_k);
+    w.dstate_t = take(&at, a->d_v * w.ld_k);
+    return w;
+}
+
+/* --- tiles --- */
+
+/* Rows of the next tile when `left` are left, a multiple of 4: BIG and SMALL make up every one. */
+TNN__INLINE int64_t tile_rows(int64_t left) {
+    if (TNN__WIDE) return left >= BIG ? BIG : SMALL;
+    return left > 8 || left == BIG ? BIG : SMALL;
+}
+
+/* acc[r] += sum over l < n of a[r a_row + l a_step] times the panel of row l of b */
+TNN__INLINE void accumulate(int rows, vf acc[][2], const float *a, int64_t a_row, int64_t a_step, const float *b,
+                            int64_t b_row, int64_t n) {
+    for (int64_t l = 0; l < n; l++) {
+        vf b0 = vf_load(b), b1 = vf_load(b + LANES);
+        TNN__UNROLL
+        for (int r = 0; r < rows; r++) {
+            vf x = vf_set(a[r * a_row]);
+            acc[r][0] = vf_fma(x, b0, acc[r][0]);
+            acc[r][1] = vf_fma(x, b1, acc[r][1]);
+        }
+        a += a_step;
+        b += b_row;
+    }
+}
+
+TNN__INLINE void clear(int rows, vf acc[][2]) {
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++)
+        acc[r][0] = acc[r][1] = vf_zero();
+}
+
+/* Row r times factor[r]. */
+TNN__INLINE void scale_rows(int rows, vf acc[][2], const float *factor) {
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        vf x = vf_set(factor[r]);
+        acc[r][0] = vf_mul(acc[r][0], x);
+        acc[r][1] = vf_mul(acc[r][1], x);
+    }
+}
+
+TNN__INLINE void store_tile(int rows, vf acc[][2], float *to, int64_t ld) {
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        vf_store(to + r * ld, acc[r][0]);
+        vf_store(to + r * ld + LANES, acc[r][1]);
+    }
+}
+
+/* sums[r] (LANES each) += acc[r] * x[r], over this panel's columns */
+TNN__INLINE void add_dots(int rows, vf acc[][2], const float *x, int64_t ld, float *sums) {
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        vf sum = vf_fma(acc[r][0], vf_load(x + r * ld), vf_load(sums + r * LANES));
+        vf_store(sums + r * LANES, vf_fma(acc[r][1], vf_load(x + r * ld + LANES), sum));
+    }
+}
+
+/* Calls a tile function, whose first argument is a constant number of rows. */
+#define TILE(fn, rows, ...) ((rows) == BIG ? fn(BIG, __VA_ARGS__) : fn(SMALL, __VA_ARGS__))
+
+/* --- what a chunk begins with --- */
+
+static float dot_floats(const float *x, const float *y, int64_t n) {
+    vf sum0 = vf_zero(), sum1 = vf_zero();
+    for (int64_t i = 0; i < n; i += PANEL) {
+        sum0 = vf_fma(vf_load(x + i), vf_load(y + i), sum0);
+        sum1 = vf_fma(vf_load(x + i + LANES), vf_load(y + i + LANES), sum1);
+    }
+    return vf_sum(vf_add(sum0, sum1));
+}
+
+/* y = scale * normalised x; returns the factor, and sets what the way back needs. */
+static float normalise(const tnn__gdn_args *a, const float *x, float scale, float *y, float *project) {
+    float factor = scale;
+    *project = 0;
+    if (a->norm != TNN_L2_NONE) {
+        float square = dot_floats(x, x, a->d_k), length = sqrtf(square);
+        bool added = a->norm == TNN_L2_EPS_ADDED, floored = !added && length <= a->norm_eps;
+        factor *= added ? 1 / sqrtf(square + a->norm_eps) : 1 / (floored ? a->norm_eps : length);
+        if (!floored) *project = 1 / (scale * scale);
+    }
+    vf f = vf_set(factor);
+    for (int64_t i = 0; i < a->d_k; i += LANES)
+        vf_store(y + i, vf_mul(f, vf_load(x + i)));
+    return factor;
+}
+
+/* to[j][i] = from[i][j]; multiples of 8 both */
+static void transpose(const float *from, int64_t ld_from, int64_t n_i, int64_t n_j, float *to, int64_t ld_to) {
+    for (int64_t i = 0; i < n_i; i += 8) {
+        for (int64_t j = 0; j < n_j; j += 8) {
+            __m256 v[8];
+            TNN__UNROLL
+            for (int l = 0; l < 8; l++)
+                v[l] = _mm256_loadu_ps(from + (i + l) * ld_from + j);
+            transpose8(v);
+            TNN__UNROLL
+            for (int l = 0; l < 8; l++)
+                _mm256_storeu_ps(to + (j + l) * ld_to + i, v[l]);
+        }
+    }
+}
+
+/* Decays multiplied up, row by row; above the diagonal, and past the last row, zeros. */
+static void load_decays(const tnn__gdn_args *a, int64_t h, int64_t t, work *w) {
+    int64_t n = round_to(w->n, PANEL);
+    memset(w->between, 0, (size_t)(n * w->ld_n) * sizeof(float));
+    for (int64_t i = 0; i < n; i++) {
+        float decay = i < w->n ? expf(a->decay[(t + i) * a->n_v_heads + h]) : 0;
+        float *row = w->between + i * w->ld_n;
+        w->beta[i] = i < w->n ? a->beta[(t + i) * a->n_v_heads + h] : 0;
+        w->upto[i] = i > 0 ? decay * w->upto[i - 1] : decay;
+        w->after[i] = i < w->n;
+        if (i >= w->n) continue;
+        vf d = vf_set(decay);
+        for (int64_t j = 0; i > 0 && j < i; j += LANES)
+            vf_store(row + j, vf_mul(d, vf_load(row - w->ld_n + j)));
+        row[i] = 1;
+    }
+    for (int64_t i = w->n - 2; i >= 0; i--)
+        w->after[i] = w->between[(w->n - 1) * w->ld_n + i];
+}
+
+static void load_rows(const tnn__gdn_args *a, int64_t c, int64_t t, work *w) {
+    int64_t n = round_to(w->n, PANEL);
+    for (int64_t i = 0; i < w->n; i++) {
+        const float *q = a->q + (t + i) * a->q_stride + c * a->d_k, *k = a->k + (t + i) * a->k_stride + c * a->d_k;
+        w->factor_q[i] = normalise(a, q, a->scale, w->q + i * w->ld_k, w->project_q + i);
+        w->factor_k[i] = normalise(a, k, 1, w->k + i * w->ld_k, w->project_k + i);
+    }
+    for (int64_t i = w->n; i < n; i++) {
+        memset(w->q + i * w->ld_k, 0, (size_t)a->d_k * sizeof(float));
+        memset(w->k + i * w->ld_k, 0, (size_t)a->d_k * sizeof(float));
+    }
+    transpose(w->k, w->ld_k, n, a->d_k, w->kt, w->ld_n);
+}
+
+/* A tile of x y^T, times `between` if `decayed`; yt is y transposed. */
+TNN__INLINE void pairs_tile(int rows, bool decayed, const work *w, const float *x, int64_t ld_x, const float *yt,
+                            int64_t d, int64_t i, int64_t p, float *to) {
+    vf acc[BIG][2];
+    clear(rows, acc);
+    accumulate(rows, acc, x + i * ld_x, ld_x, 1, yt + p, w->ld_n, d);
+    TNN__UNROLL
+    for (int r = 0; decayed && r < rows; r++) {
+        const float *between = w->between + (i + r) * w->ld_n + p;
+        acc[r][0] = vf_mul(acc[r][0], vf_load(between));
+        acc[r][1] = vf_mul(acc[r][1], vf_load(between + LANES));
+    }
+    store_tile(rows, acc, to + i * w->ld_n + p, w->ld_n);
+}
+
+/* The tiles on and under the diagonal; zeros in the others. */
+TNN__INLINE void pairs_of(bool decayed, const work *w, const float *x, int64_t ld_x, const float *yt, int64_t d,
+                          float *to) {
+    memset(to, 0, (size_t)(w->n4 * w->ld_n) * sizeof(float));
+    for (int64_t i = 0, rows; i < w->n4; i += rows) {
+        rows = tile_rows(w->n4 - i);
+        for (int64_t p = 0; p < i + rows; p += PANEL)
+            TILE(pairs_tile, rows, decayed, w, x, ld_x, yt, d, i, p, to);
+    }
+}
+
+static void load_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, work *w) {
+    w->n = t1 - t < a->chunk ? t1 - t : a->chunk;
+    w->n4 = round_to(w->n, 4);
+    load_decays(a, h, t, w);
+    load_rows(a, c, t, w);
+    pairs_of(true, w, w->k, w->ld_k, w->kt, a->d_k, w->kk);
+}
+
+/* --- forward, a panel of columns of the state at a time --- */
+
+/* r and u of a tile, from those of the rows before it. v: of the chunk's first row. */
+TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, const float *v, const float *state,
+                            int64_t ld_s, int64_t i, int64_t p) {
+    vf acc[BIG][2];
+    clear(rows, acc);
+    accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, state + p, ld_s, a->d_k);
+    scale_rows(rows, acc, w->upto + i);
+    accumulate(rows, acc, w->kk + i * w->ld_n, w->ld_n, 1, w->u + p, w->ld_v, i);
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        bool inside = i + r < w->n;
+        const float *row = v + (i + r) * a->v_stride + p;
+        acc[r][0] = vf_sub(inside ? vf_load(row) : vf_zero(), acc[r][0]);
+        acc[r][1] = vf_sub(inside ? vf_load(row + LANES) : vf_zero(), acc[r][1]);
+    }
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        vf beta = vf_set(w->beta[i + r]), u0 = vf_mul(beta, acc[r][0]), u1 = vf_mul(beta, acc[r][1]);
+        vf_store(w->u + (i + r) * w->ld_v + p, u0);
+        vf_store(w->u + (i + r) * w->ld_v + p + LANES, u1);
+        TNN__UNROLL
+        for (int s = r + 1; s < rows; s++) {
+            vf x = vf_set(-w->kk[(i + s) * w->ld_n + i + r]);
+            acc[s][0] = vf_fma(x, u0, acc[s][0]);
+            acc[s][1] = vf_fma(x, u1, acc[s][1]);
+        }
+    }
+    store_tile(rows, acc, w->r + i * w->ld_v + p, w->ld_v);
+}
+
+static void solve(const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, int64_t ld_s, int64_t p,
+                  const work *w) {
+    const float *v = a->v + t * a->v_stride + h * a->d_v;
+    for (int64_t i = 0, rows; i < w->n4; i += rows) {
+        rows = tile_rows(w->n4 - i);
+        TILE(solve_tile, rows, a, w, v, state, ld_s, i, p);
+    }
+}
+
+TNN__INLINE void out_tile(int rows, const tnn__gdn_args *a, const work *w, const float *state, int64_t ld_s, int64_t i,
+                          int64_t p, float *out) {
+    vf acc[BIG][2];
+    clear(rows, acc);
+    accumulate(rows, acc, w->q + i * w->ld_k, w->ld_k, 1, state + p, ld_s, a->d_k);
+    scale_rows(rows, acc, w->upto + i);
+    accumulate(rows, acc, w->qk + i * w->ld_n, w->ld_n, 1, w->u + p, w->ld_v, i + rows);
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        if (i + r >= w->n) break;
+        float *row = out + (i + r) * a->n_v_heads * a->d_v + p;
+        vf_store(row, acc[r][0]);
+        vf_store(row + LANES, acc[r][1]);
+    }
+}
+
+/* scaled = factor * x, row by row, one panel */
+static void scale_panel(const work *w, const float *factor, const float *x, int64_t p, float *scaled) {
+    for (int64_t i = 0; i < w->n; i++) {
+        vf f = vf_set(factor[i]);
+        const float *row = x + i * w->ld_v + p;
+        float *to = scaled + i * w->ld_v + p;
+        vf_store(to, vf_mul(f, vf_load(row)));
+        vf_store(to + LANES, vf_mul(f, vf_load(row + LANES)));
+    }
+}
+
+/* to = decay * state + x^T y, y in `scaled` */
+TNN__INLINE void pass_tile(int rows, const work *w, const float *state, float decay, int64_t i, int64_t p, float *to) {
+    vf acc[BIG][2], d = vf_set(decay);
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = vf_mul(d, vf_load(state + (i + r) * w->ld_v + p));
+        acc[r][1] = vf_mul(d, vf_load(state + (i + r) * w->ld_v + p + LANES));
+    }
+    accumulate(rows, acc, w->k + i, 1, w->ld_k, w->scaled + p, w->ld_v, w->n);
+    store_tile(rows, acc, to + i * w->ld_v + p, w->ld_v);
+}
+
+/* The state the chunk leaves, into `to`, which may be the one it found. */
+static void pass_state(const tnn__gdn_args *a, const work *w, const float *state, int64_t p, float *to) {
+    scale_panel(w, w->after, w->u, p, w->scaled);
+    for (int64_t i = 0, rows; i < a->d_k; i += rows) {
+        rows = tile_rows(a->d_k - i);
+        TILE(pass_tile, rows, w, state, w->upto[w->n - 1], i, p, to);
+    }
+}
+
+static void run_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, float *state, work *w) {
+    load_chunk(a, c, h, t, t1, w);
+    pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
+    float *out = a->out + (t * a->n_v_heads + h) * a->d_v;
+    for (int64_t p = 0; p < a->d_v; p += PANEL) {
+        solve(a, h, t, state, w->ld_v, p, w);
+        for (int64_t i = 0, rows; i < w->n4; i += rows) {
+            rows = tile_rows(w->n4 - i);
+            TILE(out_tile, rows, a, w, state, w->ld_v, i, p, out);
+        }
+        pass_state(a, w, state, p, state);
+    }
+}
+
+/* --- row by row --- */
+
+/* 4 PANEL columns or fewer of one row's rule, twice over them: read, then change and read. */
+TNN__INLINE void row_columns(const tnn__gdn_args *a, int n, const float *q, const float *k, const float *v, float decay,
+                             float beta, float *state, int64_t ld_s, float *out) {
+    vf u[8], o[8], d = vf_set(decay);
+    TNN__UNROLL
+    for (int l = 0; l < n; l++)
+        u[l] = o[l] = vf_zero();
+    for (int64_t i = 0; i < a->d_k; i++) {
+        vf x = vf_set(k[i]);
+        TNN__UNROLL
+        for (int l = 0; l < n; l++)
+            u[l] = vf_fma(x, vf_load(state + i * ld_s + l * LANES), u[l]);
+    }
+    TNN__UNROLL
+    for (int l = 0; l < n; l++)
+        u[l] = vf_mul(vf_set(beta), vf_sub(vf_load(v + l * LANES), vf_mul(d, u[l])));
+    for (int64_t i = 0; i < a->d_k; i++) {
+        vf x = vf_set(k[i]), y = vf_set(q[i]);
+        TNN__UNROLL
+        for (int l = 0; l < n; l++) {
+            float *at = state + i * ld_s + l * LANES;
+            vf s = vf_fma(x, u[l], vf_mul(d, vf_load(at)));
+            vf_store(at, s);
+            o[l] = vf_fma(y, s, o[l]);
+        }
+    }
+    TNN__UNROLL
+    for (int l = 0; l < n; l++)
+        vf_store(out + l * LANES, o[l]);
+}
+
+/* q and k of the row are normalised into the first rows of the chunk's. */
+static void run_row(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, float *state, int64_t ld_s,
+                    const work *w) {
+    int64_t gate = t * a->n_v_heads + h;
+    float project, decay = expf(a->decay[gate]);
+    normalise(a, a->q + t * a->q_stride + c * a->d_k, a->scale, w->q, &project);
+    normalise(a, a->k + t * a->k_stride + c * a->d_k, 1, w->k, &project);
+    const float *v = a->v + t * a->v_stride + h * a->d_v;
+    float *out = a->out + gate * a->d_v;
+    int64_t j = 0;
+    enum { FOUR = 4 * LANES };
+    for (; j + FOUR <= a->d_v; j += FOUR)
+        row_columns(a, 4, w->q, w->k, v + j, decay, a->beta[gate], state + j, ld_s, out + j);
+    for (; j < a->d_v; j += PANEL)
+        row_columns(a, 2, w->q, w->k, v + j, decay, a->beta[gate], state + j, ld_s, out + j);
+}
+
+/* --- both --- */
+
+/* What these kernels are for; the rest is the portable kernel's. */
+static bool is_ours(const tnn__gdn_args *a) {
+    return a->d_k % PANEL == 0 && a->d_v % PANEL == 0 && a->chunk <= MAX_CHUNK;
+}
+
+static void copy_rows(const float *from, int64_t ld_from, float *to, int64_t ld_to, int64_t n_rows, int64_t n) {
+    for (int64_t i = 0; i < n_rows; i++)
+        memcpy(to + i * ld_to, from + i * ld_from, (size_t)n * sizeof *to);
+}
+
+static size_t gdn_scratch(const tnn__gdn_args *a, int64_t rows) {
+    size_t plain = tnn__gdn_portable_scratch(a, rows);
+    size_t ours = (work_floats(a) + (size_t)(a->d_k * (a->d_v + PAD))) * sizeof(float);
+    return is_ours(a) && ours > plain ? ours : plain;
+}
+
+/* A few rows are done where the state lies; for more, it is copied to rows PAD further apart. */
+static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, float *state, void *scratch) {
+    if (!is_ours(a)) {
+        tnn__gdn_portable(a, c, h, t0, t1, state, scratch);
+        return;
+    }
+    work w = work_in(a, scratch);
+    if (t1 - t0 <= FEW_ROWS) {
+        for (int64_t t = t0; t < t1; t++)
+            run_row(a, c, h, t, state, a->d_v, &w);
+        return;
+    }
+    float *copy = (float *)scratch + work_floats(a);
+    copy_rows(state, a->d_v, copy, w.ld_v, a->d_k, a->d_v);
+    int64_t t = t0;
+    for (; t1 - t > FEW_ROWS; t += w.n)
+        run_chunk(a, c, h, t, t1, copy, &w);
+    for (; t < t1; t++)
+        run_row(a, c, h, t, copy, w.ld_v, &w);
+    copy_rows(copy, w.ld_v, state, a->d_v, a->d_k, a->d_v);
+}
+
+/* --- way back, first by panels of columns: u, -dr, the gradient of the state --- */
+
+/* du of a tile, from -dr of the rows after it; then -dr = -beta du, and du . r. */
+TNN__INLINE void solve_back_tile(int rows, const tnn__gdn_args *a, const work *w, const float *dstate, int64_t i,
+                                 int64_t p) {
+    vf acc[BIG][2];
+    clear(rows, acc);
+    accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, dstate + p, w->ld_v, a->d_k);
+    scale_rows(rows, acc, w->after + i);
+    accumulate(rows, acc, w->qk + i * w->ld_n + i, 1, w->ld_n, w->dout + i * w->ld_v + p, w->ld_v, w->n4 - i);
+    int64_t next = i + rows;
+    accumulate(rows, acc, w->kk + next * w->ld_n + i, 1, w->ld_n, w->ndr + next * w->ld_v + p, w->ld_v, w->n4 - next);
+    TNN__UNROLL
+    for (int r = rows - 1; r >= 0; r--) {
+        vf beta = vf_set(-w->beta[i + r]), x0 = vf_mul(beta, acc[r][0]), x1 = vf_mul(beta, acc[r][1]);
+        vf_store(w->ndr + (i + r) * w->ld_v + p, x0);
+        vf_store(w->ndr + (i + r) * w->ld_v + p + LANES, x1);
+        TNN__UNROLL
+        for (int s = 0; s < r; s++) {
+            vf x = vf_set(w->kk[(i + r) * w->ld_n + i + s]);
+            acc[s][0] = vf_fma(x, x0, acc[s][0]);
+            acc[s][1] = vf_fma(x, x1, acc[s][1]);
+        }
+    }
+    add_dots(rows, acc, w->r + i * w->ld_v + p, w->ld_v, w->dot_u + i * LANES);
+}
+
+/* dstate = decay * dstate + q^T (upto * dout) + k^T (upto * -dr); returns what it was, times state, added up */
+TNN__INLINE vf gradient_tile(int rows, const work *w, const float *state, float decay, int64_t i, int64_t p,
+                             float *dstate) {
+    vf acc[BIG][2], d = vf_set(decay), product = vf_zero();
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        int64_t at = (i + r) * w->ld_v + p;
+        vf x0 = vf_load(dstate + at), x1 = vf_load(dstate + at + LANES);
+        product = vf_fma(x1, vf_load(state + at + LANES), vf_fma(x0, vf_load(state + at), product));
+        acc[r][0] = vf_mul(d, x0);
+        acc[r][1] = vf_mul(d, x1);
+    }
+    accumulate(rows, acc, w->q + i, 1, w->ld_k, w->scaled + p, w->ld_v, w->n);
+    accumulate(rows, acc, w->k + i, 1, w->ld_k, w->scaled_ndr + p, w->ld_v, w->n);
+    store_tile(rows, acc, dstate + i * w->ld_v + p, w->ld_v);
+    return product;
+}
+
+/* Returns state . dstate as it was. */
+static float columns_back(const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, float *dstate, work *w) {
+    vf product = vf_zero();
+    for (int64_t p = 0; p < a->d_v; p += PANEL) {
+        solve(a, h, t, state, w->ld_v, p, w);
+        for (int64_t left = w->n4, rows; left > 0; left -= rows) {
+            rows = tile_rows(left);
+            TILE(solve_back_tile, rows, a, w, dstate, left - rows, p);
+        }
+        scale_panel(w, w->upto, w->dout, p, w->scaled);
+        scale_panel(w, w->upto, w->ndr, p, w->scaled_ndr);
+        for (int64_t i = 0, rows; i < a->d_k; i += rows) {
+            rows = tile_rows(a->d_k - i);
+            product = vf_add(product, TILE(gradient_tile, rows, w, state, w->upto[w->n - 1], i, p, dstate));
+        }
+    }
+    return vf_sum(product);
+}
+
+/* --- then the products of pairs of rows --- */
+
+/*
+ * With the gradients of the products of rows times d(i, j) in dqk and dkk: what they give d(i, j) itself into pairs,
+ * and then themselves times d(i, j).
+ */
+static void pairs_back(const tnn__gdn_args *a, work *w) {
+    int64_t n = round_to(w->n, PANEL);
+    for (int64_t i = w->n4; i < n; i++)
+        memset(w->u + i * w->ld_v, 0, (size_t)a->d_v * sizeof(float));
+    transpose(w->u, w->ld_v, n, a->d_v, w->ut, w->ld_n);
+    pairs_of(false, w, w->dout, w->ld_v, w->ut, a->d_v, w->dqk);
+    pairs_of(false, w, w->ndr, w->ld_v, w->ut, a->d_v, w->dkk);
+    for (int64_t i = 0; i < w->n4; i++) {
+        const float *between = w->between + i * w->ld_n, *qk = w->qk + i * w->ld_n, *kk = w->kk + i * w->ld_n;
+        float *dqk = w->dqk + i * w->ld_n, *dkk = w->dkk + i * w->ld_n, *pairs = w->pairs + i * w->ld_n;
+        for (int64_t j = 0; j <= i; j += LANES) {
+            vf d = vf_load(between + j), x = vf_load(dqk + j), y = vf_load(dkk + j);
+            vf_store(pairs + j, vf_fma(x, vf_load(qk + j), vf_mul(y, vf_load(kk + j))));
+            vf_store(dqk + j, vf_mul(d, x));
+            vf_store(dkk + j, vf_mul(d, y));
+        }
+        for (int64_t j = round_to(i + 1, LANES); j < n; j++)
+            dqk[j] = dkk[j] = 0;
+        dkk[i] = 0;
+    }
+}
+
+/* --- then, by panels of d_k columns, q and k --- */
+
+TNN__INLINE void dq_tile(int rows, const tnn__gdn_args *a, const work *w, int64_t i, int64_t p) {
+    vf acc[BIG][2];
+    clear(rows, acc);
+    accumulate(rows, acc, w->dout + i * w->ld_v, w->ld_v, 1, w->state_t + p, w->ld_k, a->d_v);
+    scale_rows(rows, acc, w->upto + i);
+    add_dots(rows, acc, w->q + i * w->ld_k + p, w->ld_k, w->by_upto + i * LANES);
+    accumulate(rows, acc, w->dqk + i * w->ld_n, w->ld_n, 1, w->k + p, w->ld_k, i + rows);
+    store_tile(rows, acc, w->dq + i * w->ld_k + p, w->ld_k);
+}
+
+TNN__INLINE void dk_tile(int rows, const tnn__gdn_args *a, const work *w, int64_t i, int64_t p) {
+    const float *k = w->k + i * w->ld_k + p;
+    float *dk = w->dk + i * w->ld_k + p;
+    vf acc[BIG][2];
+    clear(rows, acc);
+    accumulate(rows, acc, w->ndr + i * w->ld_v, w->ld_v, 1, w->state_t + p, w->ld_k, a->d_v);
+    scale_rows(rows, acc, w->upto + i);
+    add_dots(rows, acc, k, w->ld_k, w->by_upto + i * LANES);
+    store_tile(rows, acc, dk, w->ld_k);
+    clear(rows, acc);
+    accumulate(rows, acc, w->u + i * w->ld_v, w->ld_v, 1, w->dstate_t + p, w->ld_k, a->d_v);
+    scale_rows(rows, acc, w->after + i);
+    add_dots(rows, acc, k, w->ld_k, w->by_after + i * LANES);
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = vf_add(acc[r][0], vf_load(dk + r * w->ld_k));
+        acc[r][1] = vf_add(acc[r][1], vf_load(dk + r * w->ld_k + LANES));
+    }
+    int64_t column = i * w->ld_n + i, below = w->n4 - i;
+    accumulate(rows, acc, w->dkk + i * w->ld_n, w->ld_n, 1, w->k + p, w->ld_k, i + rows);
+    accumulate(rows, acc, w->dkk + column, 1, w->ld_n, w->k + i * w->ld_k + p, w->ld_k, below);
+    accumulate(rows, acc, w->dqk + column, 1, w->ld_n, w->q + i * w->ld_k + p, w->ld_k, below);
+    store_tile(rows, acc, dk, w->ld_k);
+}
+
+static void rows_back(const tnn__gdn_args *a, const work *w) {
+    for (int64_t p = 0; p < a->d_k; p += PANEL) {
+        for (int64_t i = 0, rows; i < w->n4; i += rows) {
+            rows = tile_rows(w->n4 - i);
+            TILE(dq_tile, rows, a, w, i, p);
+            TILE(dk_tile, rows, a, w, i, p);
+        }
+    }
+}
+
+/* --- then the decays, and out of the chunk --- */
+
+/* sums[j] += row[j] for j < n; returns the sum of these sums. sums lie LANES past n at least. */
+static float add_row(const float *row, int64_t n, float *sums) {
+    vf total = vf_zero();
+    for (int64_t j = 0; j < n; j += LANES) {
+        vf sum = vf_add(vf_load(sums + j), vf_load(row + j));
+        vf_store(sums + j, sum);
+        total = vf_add(total, n - j >= LANES ? sum : vf_select(vm_first(n - j), sum, vf_zero()));
+    }
+    return vf_sum(total);
+}
+
+/* As the portable kernel's decays_back; `whole` is state . dstate. */
+static void decays_back(const tnn__gdn_back_args *b, int64_t h, int64_t t, float whole, const work *w) {
+    float before = 0, from_here = whole * w->upto[w->n - 1], by_after[MAX_CHUNK], by_pairs[MAX_CHUNK + LANES] = {0};
+    for (int64_t i = 0; i < w->n; i++) {
+        by_after[i] = before;
+        before += vf_sum(vf_load(w->by_after + i * LANES));
+    }
+    for (int64_t m = w->n - 1; m >= 0; m--) {
+        from_here += vf_sum(vf_load(w->by_upto + m * LANES));
+        float across = add_row(w->pairs + m * w->ld_n, m, by_pairs);
+        b->ddecay[(t + m) * b->f.n_v_heads + h] = from_here + by_after[m] + across;
+    }
+}
+
+/* dx = factor (dy - project y (y . dy)) */
+static void normalise_back(const float *y, const float *dy, float factor, float project, bool add, float *dx,
+                           int64_t n) {
+    vf f = vf_set(factor), along = vf_set(project == 0 ? 0 : -project * dot_floats(y, dy, n));
+    for (int64_t i = 0; i < n; i += LANES) {
+        vf d = vf_mul(f, vf_fma(along, vf_load(y + i), vf_load(dy + i)));
+        vf_store(dx + i, add ? vf_add(vf_load(dx + i), d) : d);
+    }
+}
+
+static void store_rows(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t, bool add, const work *w) {
+    const tnn__gdn_args *a = &b->f;
+    for (int64_t i = 0; i < w->n; i++) {
+        normalise_back(w->q + i * w->ld_k, w->dq + i * w->ld_k, w->factor_q[i], w->project_q[i], add,
+                       b->dq + (t + i) * a->q_stride + c * a->d_k, a->d_k);
+        normalise_back(w->k + i * w->ld_k, w->dk + i * w->ld_k, w->factor_k[i], w->project_k[i], add,
+                       b->dk + (t + i) * a->k_stride + c * a->d_k, a->d_k);
+        float *dv = b->dv + (t + i) * a->v_stride + h * a->d_v;
+        for (int64_t j = 0; j < a->d_v; j += LANES)
+            vf_store(dv + j, vf_sub(vf_zero(), vf_load(w->ndr + i * w->ld_v + j)));
+        b->dbeta[(t + i) * a->n_v_heads + h] = vf_sum(vf_load(w->dot_u + i * LANES));
+    }
+}
+
+/* The chunk that begins at t found `state`, and left what dstate is the gradient of. */
+static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t, int64_t t1, const float *state,
+                       float *dstate, bool add, work *w) {
+    const tnn__gdn_args *a = &b->f;
+    load_chunk(a, c, h, t, t1, w);
+    pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
+    int64_t row = a->n_v_heads * a->d_v;
+    copy_rows(b->dout + t * row + h * a->d_v, row, w->dout, w->ld_v, w->n, a->d_v);
+    memset(w->dout + w->n * w->ld_v, 0, (size_t)((w->n4 - w->n) * w->ld_v) * sizeof(float));
+    float *const sums[] = {w->by_upto, w->by_after, w->dot_u};
+    for (int i = 0; i < 3; i++)
+        memset(sums[i], 0, (size_t)(w->n4 * LANES) * sizeof(float));
+    transpose(state, w->ld_v, a->d_k, a->d_v, w->state_t, w->ld_k);
+    transpose(dstate, w->ld_v, a->d_k, a->d_v, w->dstate_t, w->ld_k);
+    float whole = columns_back(a, h, t, state, dstate, w);
+    pairs_back(a, w);
+    rows_back(a, w);
+    decays_back(b, h, t, whole, w);
+    store_rows(b, c, h, t, add, w);
+}
+
+/* A chunk, the gradient of the state, and the states that the chunks find. */
+static size_t gdn_back_scratch(const tnn__gdn_args *a, int64_t rows) {
+    int64_t n_states = (rows + a->chunk - 1) / a->chunk + 1;
+    size_t plain = tnn__gdn_back_portable_scratch(a, rows);
+    size_t ours = (work_floats(a) + (size_t)(n_states * a->d_k * (a->d_v + PAD))) * sizeof(float);
+    return is_ours(a) && ours > plain ? ours : plain;
+}
+
+/* The states first, from the front; then the chunks, from the back. */
+static void gdn_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t1, const float *state,
+                     float *dstate, bool add, void *scratch) {
+    const tnn__gdn_args *a = &b->f;
+    if (!is_ours(a)) {
+        tnn__gdn_back_portable(b, c, h, t0, t1, state, dstate, add, scratch);
+        return;
+    }
+    work w = work_in(a, scratch);
+    int64_t size = a->d_k * w.ld_v, n_chunks = (t1 - t0 + a->chunk - 1) / a->chunk;
+    float *gradient = (float *)scratch + work_floats(a), *states = gradient + size;
+    copy_rows(dstate, a->d_v, gradient, w.ld_v, a->d_k, a->d_v);
+    copy_rows(state, a->d_v, states, w.ld_v, a->d_k, a->d_v);
+    for (int64_t i = 0; i + 1 < n_chunks; i++) {
+        int64_t t = t0 + i * a->chunk;
+        load_chunk(a, c, h, t, t1, &w);
+        for (int64_t p = 0; p < a->d_v; p += PANEL) {
+            solve(a, h, t, states + i * size, w.ld_v, p, &w);
+            pass_state(a, &w, states + i * size, p, states + (i + 1) * size);
+        }
+    }
+    for (int64_t i = n_chunks - 1; i >= 0; i--)
+        chunk_back(b, c, h, t0 + i * a->chunk, t1, states + i * size, gradient, add, &w);
+    copy_rows(gradient, w.ld_v, dstate, a->d_v, a->d_k, a->d_v);
+}
+
+static void set_gdn(tnn__kernels *k, int64_t chunk) {
+    k->gdn = (tnn__gdn_kernel){gdn, gdn_back, chunk, gdn_scratch, gdn_back_scratch};
+}
+
+#endif
