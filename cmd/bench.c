@@ -3,54 +3,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <tinynn/probe.h>
-
+#include "bench.h"
 #include "json.h"
-#include "open.h"
 #include "ui.h"
 #include "verbs.h"
 
-#define MAX_REPEATS 1000
-
-typedef struct bench_args {
-    file_args file;
-    compute_args compute;
-    context_args context;
-    int64_t n_prompt, n_gen, n_repeats;
-    bool json;
-} bench_args;
-
 static const arg_option verb_options[] = {
     {"-p, --n-prompt", ARG_INT, offsetof(bench_args, n_prompt), "N", 0, 1 << 20, NULL,
-     "tokens of the prompt that prefill computes; 0: no prefill"},
+     "tokens of the prompt that prefill computes, or of a training step; 0: no prefill"},
     {"-n, --n-gen", ARG_INT, offsetof(bench_args, n_gen), "N", 0, 1 << 20, NULL,
      "tokens that are decoded one by one; 0: no decoding"},
-    {"-r, --repetitions", ARG_INT, offsetof(bench_args, n_repeats), "N", 1, MAX_REPEATS, NULL,
+    {"-r, --repetitions", ARG_INT, offsetof(bench_args, n_repeats), "N", 1, BENCH_MAX_REPEATS, NULL,
      "times each is measured"},
     {"-b, --batch-size", ARG_INT, offsetof(bench_args, context.n_batch), "N", 1, 65536, NULL,
      "tokens of a prompt computed at once"},
     {"--kv-type, --cache-type", ARG_TEXT, offsetof(bench_args, context.kv_type), "TYPE", 0, 0, NULL,
      "type of the KV cache: f32, f16, bf16 or q8_0"},
+    {"--train", ARG_TEXT, offsetof(bench_args, train), "RECIPE", 0, 0, NULL,
+     "steps of training instead: full, or lora with pairs beside every linear of the blocks"},
+    {"--lora-rank", ARG_INT, offsetof(bench_args, lora_rank), "R", 1, 4096, NULL, "training: rank of the pairs"},
+    {"--grad-checkpoint", ARG_FLAG, offsetof(bench_args, grad_checkpoint), NULL, 0, 0, NULL,
+     "training: compute layers again on the way back, to save memory"},
+    {"--memory", ARG_FLAG, offsetof(bench_args, memory), NULL, 0, 0, NULL,
+     "training: no speeds, but the most memory that a step takes"},
     {"--json", ARG_FLAG, offsetof(bench_args, json), NULL, 0, 0, NULL, "one JSON object"},
     {0},
 };
-
-typedef struct rate {
-    double median, min, max; /* tokens per second */
-} rate;
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static rate rate_of(double *values, int64_t n) {
+bench_rate bench_rate_of(double *values, int64_t n) {
     qsort(values, (size_t)n, sizeof *values, by_value);
-    return (rate){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
+    return (bench_rate){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
 }
 
-/* Ids that are no text and the same everywhere; speed does not depend on them. */
-static void fill_ids(int32_t *ids, int64_t n, int64_t n_vocab) {
+void bench_fill_ids(int32_t *ids, int64_t n, int64_t n_vocab) {
     for (int64_t i = 0; i < n; i++)
         ids[i] = (int32_t)((i * 7919 + 1) % n_vocab);
 }
@@ -67,8 +57,8 @@ static tnn_status measure_once(tnn_seq *q, const int32_t *ids, int64_t n, int64_
 }
 
 /* The first round warms up and does not count. */
-static int measure(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, int64_t n_repeats, rate *out) {
-    double values[MAX_REPEATS];
+static int measure(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, int64_t n_repeats, bench_rate *out) {
+    double values[BENCH_MAX_REPEATS];
     ui_progress progress = ui_progress_begin(step == 1 ? "decode" : "prefill");
     tnn_error err;
     for (int64_t i = -1; i < n_repeats; i++) {
@@ -79,12 +69,12 @@ static int measure(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, int6
         ui_progress_update(&progress, i + 1, n_repeats, NULL);
     }
     ui_progress_end(&progress);
-    *out = rate_of(values, n_repeats);
+    *out = bench_rate_of(values, n_repeats);
     return UI_OK;
 }
 
 typedef struct report {
-    rate prefill, decode;
+    bench_rate prefill, decode;
     tnn_probe before, after;
     /* A token through all layers: bytes of weights it reads, products and sums with quantised and with plain matrices.
      */
@@ -109,33 +99,32 @@ static void count_work(const tnn_model *m, report *r) {
     }
 }
 
-/* The better of the two probes is what the machine could do. */
-static double better(double a, double b) {
+double bench_better(double a, double b) {
     return a > b ? a : b;
 }
 
 /* Of the time a token takes, the part that its products would take at the measured peaks; attention is not counted. */
 static double share_of_peak(const report *r) {
-    double int8 = 1e9 * better(r->before.int8_gops, r->after.int8_gops);
-    double f32 = 1e9 * better(r->before.f32_gflops, r->after.f32_gflops);
+    double int8 = 1e9 * bench_better(r->before.int8_gops, r->after.int8_gops);
+    double f32 = 1e9 * bench_better(r->before.f32_gflops, r->after.f32_gflops);
     return (r->quantized_ops / int8 + r->plain_ops / f32) * r->prefill.median;
 }
 
 /* The same of reading the weights; the cache is not counted. */
 static double share_of_bandwidth(const report *r) {
-    double bandwidth = 1e9 * better(r->before.read_gbps, r->after.read_gbps);
+    double bandwidth = 1e9 * bench_better(r->before.read_gbps, r->after.read_gbps);
     return (r->weight_bytes + r->head_bytes) * r->decode.median / bandwidth;
 }
 
 /* --- telling --- */
 
-static json_t *rate_json(int64_t n, const rate *r, const char *share_name, double share) {
+json_t *bench_rate_json(int64_t n, const bench_rate *r, const char *share_name, double share) {
     if (n == 0) return json_null();
     return json_pack("{s:I, s:{s:f, s:f, s:f}, s:f}", "tokens", (json_int_t)n, "tokens_per_second", "median", r->median,
                      "min", r->min, "max", r->max, share_name, share);
 }
 
-static json_t *probe_json(const tnn_probe *p) {
+json_t *bench_probe_json(const tnn_probe *p) {
     return json_pack("{s:f, s:f, s:f}", "f32_gflops", p->f32_gflops, "int8_gops", p->int8_gops, "read_gbps",
                      p->read_gbps);
 }
@@ -148,21 +137,22 @@ static int print_json(const bench_args *args, const engine *e, const report *r) 
     json_object_set_new(object, "threads", json_integer(tnn_session_threads(e->session)));
     json_object_set_new(object, "isa", json_string(tnn_isa_name(tnn_session_isa(e->session))));
     json_object_set_new(object, "repetitions", json_integer((json_int_t)args->n_repeats));
-    json_object_set_new(object, "prefill", rate_json(args->n_prompt, &r->prefill, "share_of_peak", share_of_peak(r)));
+    json_object_set_new(object, "prefill",
+                        bench_rate_json(args->n_prompt, &r->prefill, "share_of_peak", share_of_peak(r)));
     json_object_set_new(object, "decode",
-                        rate_json(args->n_gen, &r->decode, "share_of_bandwidth", share_of_bandwidth(r)));
-    json_object_set_new(object, "probe_before", probe_json(&r->before));
-    json_object_set_new(object, "probe_after", probe_json(&r->after));
+                        bench_rate_json(args->n_gen, &r->decode, "share_of_bandwidth", share_of_bandwidth(r)));
+    json_object_set_new(object, "probe_before", bench_probe_json(&r->before));
+    json_object_set_new(object, "probe_after", bench_probe_json(&r->after));
     return json_print(object);
 }
 
-static void print_rate(const char *what, int64_t n, const rate *r, double share, const char *of) {
+static void print_rate(const char *what, int64_t n, const bench_rate *r, double share, const char *of) {
     if (n == 0) return;
     printf("%-8s %6" PRId64 " tokens  %9.2f tok/s  (%.2f to %.2f)  %.0f%% of %s\n", what, n, r->median, r->min, r->max,
            100 * share, of);
 }
 
-static void print_probe(const char *when, const tnn_probe *p) {
+void bench_print_probe(const char *when, const tnn_probe *p) {
     printf("machine %s: %.1f F32 GFLOP/s, %.1f int8 Gop/s, %.1f GB/s\n", when, p->f32_gflops, p->int8_gops,
            p->read_gbps);
 }
@@ -175,15 +165,14 @@ static int print_report(const bench_args *args, const engine *e, const report *r
            tnn_isa_name(tnn_session_isa(e->session)));
     print_rate("prefill", args->n_prompt, &r->prefill, share_of_peak(r), "the arithmetic peak");
     print_rate("decode", args->n_gen, &r->decode, share_of_bandwidth(r), "the bandwidth");
-    print_probe("before", &r->before);
-    print_probe("after", &r->after);
+    bench_print_probe("before", &r->before);
+    bench_print_probe("after", &r->after);
     return UI_OK;
 }
 
-static int probe(const engine *e, tnn_probe *out) {
+int bench_probe(tnn_session *s, tnn_probe *out) {
     tnn_error err;
-    if (tnn_probe_machine(out, tnn_session_threads(e->session), tnn_session_isa(e->session), &err) == TNN_OK)
-        return UI_OK;
+    if (tnn_probe_machine(out, tnn_session_threads(s), tnn_session_isa(s), &err) == TNN_OK) return UI_OK;
     return ui_fail(&err);
 }
 
@@ -191,13 +180,13 @@ static int bench(const bench_args *args, engine *e, int64_t n_ids) {
     report r = {0};
     int32_t *ids = malloc((size_t)n_ids * sizeof *ids);
     if (!ids) return ui_error(UI_FAILURE, "out of memory");
-    fill_ids(ids, n_ids, tnn_model_hparams(e->model)->n_vocab);
+    bench_fill_ids(ids, n_ids, tnn_model_hparams(e->model)->n_vocab);
     count_work(e->model, &r);
-    int code = probe(e, &r.before);
+    int code = bench_probe(e->session, &r.before);
     if (code == UI_OK && args->n_prompt)
         code = measure(e->seq, ids, args->n_prompt, args->n_prompt, args->n_repeats, &r.prefill);
     if (code == UI_OK && args->n_gen) code = measure(e->seq, ids, args->n_gen, 1, args->n_repeats, &r.decode);
-    if (code == UI_OK) code = probe(e, &r.after);
+    if (code == UI_OK) code = bench_probe(e->session, &r.after);
     free(ids);
     if (code != UI_OK) return code;
     return args->json ? print_json(args, e, &r) : print_report(args, e, &r);
@@ -209,11 +198,13 @@ static void init(void *p) {
     args->n_prompt = 512;
     args->n_gen = 128;
     args->n_repeats = 5;
+    args->lora_rank = 8;
 }
 
 static int run(void *p) {
     bench_args *args = p;
     engine e = {0};
+    if (args->train) return bench_train(args);
     int64_t n_ids = args->n_prompt > args->n_gen ? args->n_prompt : args->n_gen;
     if (n_ids == 0) return ui_error(UI_USAGE, "-p 0 and -n 0 leave nothing to measure");
     args->context.n_ctx = n_ids;
@@ -232,7 +223,9 @@ const verb verb_bench = {
         "round that does not count. Tells the median, the slowest and the fastest; of the time, the part that the "
         "products of prefill would take at the machine's arithmetic peak, and that reading the weights for decoding "
         "would take at its bandwidth. Both are measured here, before and after; where these two differ much, something "
-        "else was running.",
+        "else was running. With --train, steps of -p tokens on ids that mean nothing are measured instead, in a batch "
+        "of "
+        "one sequence: forward, gradients, update.",
     .positionals = {{"MODEL", offsetof(bench_args, file.model), false}},
     .groups = {{verb_options, 0},
                {compute_options, offsetof(bench_args, compute)},
