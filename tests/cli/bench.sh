@@ -14,3 +14,16 @@ expect_out 'machine before'
 expect 0 "$TNN" bench "$model" -p 0 -n 2 -r 2 --json
 expect_json 'd["prefill"] is None and d["decode"]["tokens"] == 2'
 expect_error 2 'no-such.gguf' -- "$TNN" bench no-such.gguf
+
+# Training: both recipes, speed and memory.
+for recipe in full lora; do
+    expect 0 "$TNN" bench "$model" --train $recipe -p 16 -r 2 --json
+    expect_json "d['recipe'] == '$recipe' and d['train']['tokens'] == 16 and d['batch_seconds'] > 0"
+    expect_json '(lambda r: 0 < r["min"] <= r["median"] <= r["max"])(d["train"]["tokens_per_second"])'
+    expect_json '0 < d["train"]["share_of_peak"] < 2'
+    expect 0 "$TNN" bench "$model" --train $recipe -p 16 --grad-checkpoint --memory --json
+    expect_json 'd["grad_checkpoint"] and d["peak_bytes"] > d["planned_bytes"] > 0'
+done
+expect 0 "$TNN" bench "$model" --train lora --lora-rank 4 -p 16 -r 1
+expect_out 'forward and gradients'
+expect_error 2 'neither full nor lora' -- "$TNN" bench "$model" --train none
