@@ -20,6 +20,8 @@ TNN_API tnn_tensor *tnn_rows(tnn_graph *g, tnn_tensor *table, tnn_tensor *ids);
  * Against quantised weights the activations are rounded to int8 in groups of 32.
  */
 TNN_API tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias);
+/* addend [out, T] + w x, in one pass over the result: low-rank pairs beside a linear. */
+TNN_API tnn_tensor *tnn_linear_onto(tnn_graph *g, tnn_tensor *addend, tnn_tensor *w, tnn_tensor *x);
 
 /* Elementwise sum of two F32 tensors of one shape. */
 TNN_API tnn_tensor *tnn_add(tnn_graph *g, tnn_tensor *a, tnn_tensor *b);

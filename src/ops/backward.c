@@ -55,6 +55,13 @@ void tnn__backward_add(tnn__backward *b, const tnn_tensor *t, tnn_tensor *grad) 
     }
 }
 
+tnn_tensor *tnn__backward_take(tnn__backward *b, const tnn_tensor *t) {
+    if (tnn__is_persistent(t)) return NULL;
+    tnn_tensor *grad = b->grad[t->index];
+    b->grad[t->index] = NULL;
+    return grad;
+}
+
 void tnn__grad_view(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad) {
     const tnn_tensor *x = node->src[0];
     tnn__backward_add(b, x, tnn_reshape(b->g, grad, x->n_dims, x->ne));

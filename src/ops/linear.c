@@ -1,4 +1,7 @@
-/* linear: w [in, out], x [in, T], bias [out] -> [out, T]; back: dx = W^T dy, dW += dy x^T, dbias += sum of dy */
+/*
+ * linear: w [in, out], x [in, T], bias [out], addend [out, T] -> [out, T]; back: dx = W^T dy, dW += dy x^T, dbias +=
+ * sum of dy, and dy itself for the addend. dx likewise starts from what x has collected, if it has.
+ */
 #include "ops/op.h"
 
 tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias) {
@@ -9,14 +12,24 @@ tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *b
     if (bias && (!tnn__is_real(g, bias) || bias->n_dims != 1 || bias->ne[0] != w->ne[1])) {
         return tnn__shape_error(g, "linear", "bias must be [out], of the activations' type", w, bias);
     }
-    return tnn__graph_node(g, TNN__OP_LINEAR, tnn__real_type(g), 2, (const int64_t[]){w->ne[1], x->ne[1]}, 3,
-                           (tnn_tensor *const[]){w, x, bias});
+    return tnn__graph_node(g, TNN__OP_LINEAR, tnn__real_type(g), 2, (const int64_t[]){w->ne[1], x->ne[1]}, 4,
+                           (tnn_tensor *const[]){w, x, bias, NULL});
 }
 
-tnn_tensor *tnn__linear_dx(tnn_graph *g, tnn_tensor *w, tnn_tensor *dy) {
+tnn_tensor *tnn_linear_onto(tnn_graph *g, tnn_tensor *addend, tnn_tensor *w, tnn_tensor *x) {
+    tnn_tensor *y = tnn_linear(g, w, x, NULL);
+    if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){addend, y})) return NULL;
+    if (!tnn__is_real(g, addend) || !tnn__same_shape(addend, y)) {
+        return tnn__shape_error(g, "linear", "the addend must have the product's shape, [out, T]", addend, y);
+    }
+    y->src[3] = addend;
+    return y;
+}
+
+tnn_tensor *tnn__linear_dx(tnn_graph *g, tnn_tensor *w, tnn_tensor *dy, tnn_tensor *addend) {
     if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){w, dy})) return NULL;
-    return tnn__graph_node(g, TNN__OP_LINEAR_DX, dy->type, 2, (const int64_t[]){w->ne[0], dy->ne[1]}, 2,
-                           (tnn_tensor *const[]){w, dy});
+    return tnn__graph_node(g, TNN__OP_LINEAR_DX, dy->type, 2, (const int64_t[]){w->ne[0], dy->ne[1]}, 3,
+                           (tnn_tensor *const[]){w, dy, addend});
 }
 
 void tnn__linear_dw(tnn_graph *g, tnn_tensor *grad, tnn_tensor *dy, tnn_tensor *x) {
@@ -37,5 +50,8 @@ void tnn__grad_linear(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad
     tnn_tensor *dw = tnn__backward_param(b, node->src[0]), *dbias = tnn__backward_param(b, node->src[2]);
     if (dw) tnn__linear_dw(g, dw, grad, x);
     if (dbias) tnn__bias_grad(g, dbias, grad);
-    if (tnn__backward_needs(b, node->src[1])) tnn__backward_add(b, node->src[1], tnn__linear_dx(g, w, grad));
+    tnn__backward_add(b, node->src[3], grad);
+    if (!tnn__backward_needs(b, node->src[1])) return;
+    tnn_tensor *so_far = tnn__backward_take(b, node->src[1]);
+    tnn__backward_add(b, node->src[1], tnn__linear_dx(g, w, grad, so_far));
 }

@@ -48,6 +48,8 @@ bool tnn__backward_needs(const tnn__backward *b, const tnn_tensor *t);
 tnn_tensor *tnn__backward_param(const tnn__backward *b, const tnn_tensor *t);
 /* Adds grad to what t has collected; nothing if it is not needed. */
 void tnn__backward_add(tnn__backward *b, const tnn_tensor *t, tnn_tensor *grad);
+/* What a node has collected, no longer its own: for a rule that adds to it and hands it back. NULL if nothing yet. */
+tnn_tensor *tnn__backward_take(tnn__backward *b, const tnn_tensor *t);
 
 #define TNN__NO_GRAD(why)
 #define TNN__GRAD(name)             void tnn__grad_##name(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad);
@@ -61,8 +63,8 @@ void tnn__grad_view(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad);
 
 /* --- ops that only gradient rules make --- */
 
-/* w [in, out], dy [out, T] -> [in, T] */
-tnn_tensor *tnn__linear_dx(tnn_graph *g, tnn_tensor *w, tnn_tensor *dy);
+/* w [in, out], dy [out, T], addend [in, T] (may be NULL) -> [in, T] */
+tnn_tensor *tnn__linear_dx(tnn_graph *g, tnn_tensor *w, tnn_tensor *dy, tnn_tensor *addend);
 /* grad [in, out] += dy [out, T] x^T [in, T] */
 void tnn__linear_dw(tnn_graph *g, tnn_tensor *grad, tnn_tensor *dy, tnn_tensor *x);
 /* grad [n] += the sum of the rows of dy [n, T] */

@@ -82,6 +82,7 @@ void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
     if (!can_multiply(l, w, f64 || kernel->run)) return;
     tnn__obj input = infer && kernel->int8_activations ? pack_activations(l, x) : tnn__lower_obj(l, x);
     tnn__obj y = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w), bias = tnn__lower_obj(l, node->src[2]);
+    tnn__obj addend = tnn__lower_obj(l, node->src[3]);
     tnn__linear_state *s = tnn__lower_state(l, sizeof *s);
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear);
     if (!st || !s) return;
@@ -94,6 +95,7 @@ void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_reads(st, weights);
     tnn__step_reads(st, input);
     tnn__step_reads(st, bias);
+    tnn__step_reads(st, addend);
 }
 
 void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
@@ -102,6 +104,7 @@ void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
     const tnn__gemm_dx_kernel *kernel = &l->kernels->gemm_dx[w->type];
     if (!can_multiply(l, w, f64 || kernel->run)) return;
     tnn__obj dx = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w), dy = tnn__lower_obj(l, node->src[1]);
+    tnn__obj addend = tnn__lower_obj(l, node->src[2]);
     tnn__linear_dx_state *s = tnn__lower_state(l, sizeof *s);
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear_dx);
     if (!st || !s) return;
@@ -113,6 +116,13 @@ void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_writes(st, dx);
     tnn__step_reads(st, weights);
     tnn__step_reads(st, dy);
+    tnn__step_reads(st, addend);
+}
+
+/* Rows of a weight gradient in one task: each packs all of x again, so that more of them pay than on the way there. */
+static int64_t dw_rows_per_task(int64_t n_out, int64_t align) {
+    int64_t rows = n_out >= 4096 ? 192 : 96;
+    return rows < align ? align : rows / align * align;
 }
 
 void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
@@ -122,7 +132,7 @@ void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
     tnn__linear_dw_state *s = tnn__lower_state(l, sizeof *s);
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear_dw);
     if (!st || !s) return;
-    s->rows_per_task = tnn__rows_per_task(node->ne[1], dy->ne[1], kernel->row_align);
+    s->rows_per_task = dw_rows_per_task(node->ne[1], kernel->row_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(node->ne[1], s->rows_per_task);
     st->scratch_bytes = kernel->scratch_bytes(node->ne[0], dy->ne[1], s->rows_per_task);
@@ -133,8 +143,18 @@ void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
 
 /* --- linear_xent: chunk by chunk, logits, rows, and where they are wanted dx and dW --- */
 
-/* Rows whose logits exist at a time. */
-#define XENT_ROWS 128
+/*
+ * Rows whose logits exist at a time: what XENT_LOGITS floats hold, since each chunk unpacks W again, but no fewer than
+ * XENT_ROWS; chunks are as equal as can be.
+ */
+#define XENT_LOGITS ((int64_t)1 << 24)
+#define XENT_ROWS   128
+
+static int64_t xent_chunk(int64_t n_vocab, int64_t n_rows) {
+    int64_t most = XENT_LOGITS / n_vocab > XENT_ROWS ? XENT_LOGITS / n_vocab : XENT_ROWS;
+    int64_t n_chunks = tnn__n_tasks(n_rows, most);
+    return tnn__n_tasks(n_rows, n_chunks);
+}
 
 static tnn_status check_targets(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const tnn_tensor *w = st->node->src[0];
@@ -171,7 +191,7 @@ static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, int
     s->kernel = &l->kernels->gemm_float[w->type];
     s->dx_kernel = &l->kernels->gemm_dx[w->type];
     s->rows_per_task = tnn__rows_per_task(w->ne[1], row1 - row0, f64 ? 1 : s->kernel->row_align);
-    if (s->rows_per_task < l->kernels->gemm_dw.row_align) s->rows_per_task = l->kernels->gemm_dw.row_align;
+    s->dw_rows_per_task = dw_rows_per_task(w->ne[1], l->kernels->gemm_dw.row_align);
     s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : s->dx_kernel->k_align);
     return s;
 }
@@ -208,9 +228,9 @@ static void lower_xent_chunk(tnn__lowering *l, const tnn_tensor *node, const xen
         tnn__step_reads(st, o->logits);
     }
     if (o->dw != TNN__NO_OBJ) {
-        st = xent_step(l, node, fns->xent_dw, s, tnn__n_tasks(w->ne[1], s->rows_per_task));
+        st = xent_step(l, node, fns->xent_dw, s, tnn__n_tasks(w->ne[1], s->dw_rows_per_task));
         if (!st) return;
-        st->scratch_bytes = l->kernels->gemm_dw.scratch_bytes(w->ne[0], n, s->rows_per_task);
+        st->scratch_bytes = l->kernels->gemm_dw.scratch_bytes(w->ne[0], n, s->dw_rows_per_task);
         tnn__step_writes(st, o->dw);
         tnn__step_reads(st, o->logits);
         tnn__step_reads(st, o->x);
@@ -221,18 +241,18 @@ void tnn__lower_linear_xent(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *w = node->src[0];
     bool f64 = node->type == TNN_TYPE_F64;
     if (!can_multiply(l, w, f64 || (l->kernels->gemm_float[w->type].run && l->kernels->gemm_dx[w->type].run))) return;
-    int64_t n_rows = node->ne[0], n_logits = (n_rows < XENT_ROWS ? n_rows : XENT_ROWS) * w->ne[1];
+    int64_t n_rows = node->ne[0], chunk = xent_chunk(w->ne[1], n_rows);
     xent_objects o = {
         .losses = tnn__lower_obj(l, node),
         .dx = tnn__lower_obj(l, node->parts[0]),
-        .logits = tnn__lower_temp(l, (size_t)n_logits * tnn__real_bytes(node)),
+        .logits = tnn__lower_temp(l, (size_t)(chunk * w->ne[1]) * tnn__real_bytes(node)),
         .w = tnn__lower_obj(l, w),
         .x = tnn__lower_obj(l, node->src[1]),
         .targets = tnn__lower_obj(l, node->src[2]),
         .weights = tnn__lower_obj(l, node->src[3]),
         .dw = tnn__lower_obj(l, node->src[4]),
     };
-    for (int64_t r = 0; r < n_rows; r += XENT_ROWS) {
-        lower_xent_chunk(l, node, &o, r, r + XENT_ROWS < n_rows ? r + XENT_ROWS : n_rows);
+    for (int64_t r = 0; r < n_rows; r += chunk) {
+        lower_xent_chunk(l, node, &o, r, r + chunk < n_rows ? r + chunk : n_rows);
     }
 }

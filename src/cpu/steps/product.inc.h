@@ -28,7 +28,15 @@ static gemm_dw_args dw_args(const tnn_tensor *w, int64_t n_cols) {
     return (gemm_dw_args){.n_in = w->ne[0], .n_out = w->ne[1], .n_cols = n_cols};
 }
 
-/* obj y, w, x or packed, bias */
+/* y[t][i0 .. i1) += addend[t][i0 .. i1), right after they were computed; no addend: nothing. n elements a row. */
+static void add_to(const tnn__program *p, const real *addend, real *y, int64_t n, int64_t n_rows, int64_t i0,
+                   int64_t i1) {
+    for (int64_t t = 0; addend && t < n_rows; t++) {
+        KERNELS(p)->add(addend + t * n + i0, y + t * n + i0, y + t * n + i0, i1 - i0);
+    }
+}
+
+/* obj y, w, x or packed, bias, addend */
 static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_state *s = st->state;
     const tnn_tensor *w = st->node->src[0], *x = st->node->src[1];
@@ -41,14 +49,16 @@ static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task,
     if (s->kernel->int8_activations) {
         a.act = tnn__packed_views(tnn__ptr(p, st->obj[2]), a.n_in, a.n_cols);
         s->kernel->run(&a, row0, row1, scratch);
+        add_to(p, tnn__ptr(p, st->obj[4]), a.y, a.n_out, a.n_cols, row0, row1);
         return;
     }
 #endif
     a.x = tnn__ptr(p, st->obj[2]);
     call_gemm(p, s->kernel, w->type, &a, row0, row1, scratch);
+    add_to(p, tnn__ptr(p, st->obj[4]), a.y, a.n_out, a.n_cols, row0, row1);
 }
 
-/* obj dx, w, dy */
+/* obj dx, w, dy, addend */
 static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_dx_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
@@ -58,6 +68,7 @@ static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t ta
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
     call_gemm_dx(p, s->kernel, w->type, &a, k0, k1, scratch);
+    add_to(p, tnn__ptr(p, st->obj[3]), a.dx, a.n_in, a.n_cols, k0, k1);
 }
 
 /* obj dw, dy, x */
@@ -118,6 +129,6 @@ static void run_xent_dw(const tnn__program *p, const tnn__step *st, int64_t task
     a.x = (const real *)tnn__ptr(p, st->obj[2]) + s->row0 * w->ne[0];
     a.dw = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
-    tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
+    tnn__split(task, s->dw_rows_per_task, a.n_out, &row0, &row1);
     call_gemm_dw(p, &a, row0, row1, scratch);
 }

@@ -59,14 +59,14 @@ typedef struct tnn__rope_state {
     double magnitude;
 } tnn__rope_state;
 
-/* --- products: obj y, w, x (or its int8 form), bias --- */
+/* --- products: obj y, w, x (or its int8 form), bias, addend --- */
 
 typedef struct tnn__linear_state {
     const tnn__gemm_kernel *kernel; /* F32 only */
     int64_t rows_per_task;
 } tnn__linear_state;
 
-typedef struct tnn__linear_dx_state { /* obj dx, w, dy */
+typedef struct tnn__linear_dx_state { /* obj dx, w, dy, addend */
     const tnn__gemm_dx_kernel *kernel;
     int64_t k_per_task;
 } tnn__linear_dx_state;
@@ -183,8 +183,9 @@ typedef struct tnn__xent_state {
     int64_t row0, row1;
     const tnn__gemm_kernel *kernel;
     const tnn__gemm_dx_kernel *dx_kernel;
-    int64_t rows_per_task; /* logits: rows of W */
-    int64_t k_per_task;    /* dx: columns of W */
+    int64_t rows_per_task;    /* logits: rows of W */
+    int64_t dw_rows_per_task; /* dW: the same */
+    int64_t k_per_task;       /* dx: columns of W */
 } tnn__xent_state;
 
 #endif

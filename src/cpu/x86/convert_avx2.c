@@ -1,6 +1,7 @@
-/* Rows between F32 and what a KV cache may hold; the values are the portable ones, bit for bit. */
+/* Rows between F32 and stored types: to F32 what models are made of, from F32 what a KV cache may hold. The values are
+ * the portable ones, bit for bit. */
 #include "cpu/kernels.h"
-#include "cpu/x86/float_avx2.h"
+#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/init.h"
 
 /* --- to F32 --- */
@@ -21,15 +22,17 @@ static void bf16_to_f32(const void *src, float *dst, int64_t n) {
     to_f32(TNN_TYPE_BF16, src, dst, n);
 }
 
-static void q8_0_to_f32(const void *src, float *dst, int64_t n) {
-    const char *s = src;
-    for (int64_t i = 0; i < n; i += TNN__QK, s += sizeof(tnn__block_q8_0)) {
-        __m256 v[4];
-        load_q8_0(s, v);
-        for (int l = 0; l < 4; l++)
-            _mm256_storeu_ps(dst + i + 8 * l, v[l]);
+#define BLOCK_TYPES(X)                                                                                                 \
+    X(Q8_0)                                                                                                            \
+    X(Q4_0)                                                                                                            \
+    X(Q4_K)                                                                                                            \
+    X(Q6_K)
+#define X(type)                                                                                                        \
+    static void type##_to_f32(const void *src, float *dst, int64_t n) {                                                \
+        dequantize(TNN_TYPE_##type, src, dst, n);                                                                      \
     }
-}
+BLOCK_TYPES(X)
+#undef X
 
 /* --- from F32 --- */
 
@@ -119,7 +122,9 @@ static void q8_0_from_f32(const float *src, void *dst, int64_t n) {
 void tnn__kernels_init_convert_avx2(tnn__kernels *k) {
     k->to_f32[TNN_TYPE_F16] = f16_to_f32;
     k->to_f32[TNN_TYPE_BF16] = bf16_to_f32;
-    k->to_f32[TNN_TYPE_Q8_0] = q8_0_to_f32;
+#define X(type) k->to_f32[TNN_TYPE_##type] = type##_to_f32;
+    BLOCK_TYPES(X)
+#undef X
     k->from_f32[TNN_TYPE_F16] = f16_from_f32;
     k->from_f32[TNN_TYPE_BF16] = bf16_from_f32;
     k->from_f32[TNN_TYPE_Q8_0] = q8_0_from_f32;

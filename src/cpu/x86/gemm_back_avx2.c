@@ -4,12 +4,13 @@
  * types are dequantised while packing.
  */
 #include "cpu/kernels.h"
+#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/gemm_tile_avx2.h"
 #include "cpu/x86/init.h"
 
 /* --- y = W x: rows of W, dequantised 16 at a time --- */
 
-static void gemm_any(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, float *scratch) {
+TNN__INLINE void gemm_any(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, float *scratch) {
     float *panels = scratch, *unpacked = scratch + MC * KC;
     for (int64_t row = row0; row < row1; row += MC) {
         int64_t rows = row1 - row < MC ? row1 - row : MC;
@@ -19,7 +20,7 @@ static void gemm_any(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64
             for (int64_t i = 0; i < rows; i += MR) {
                 int64_t n = rows - i < MR ? rows - i : MR;
                 for (int64_t r = 0; r < n; r++)
-                    (void)tnn_dequantize_row(type, w + (size_t)(i + r) * a->row_bytes, unpacked + r * KC, kc);
+                    dequantize(type, w + (size_t)(i + r) * a->row_bytes, unpacked + r * KC, kc);
                 pack_panel(TNN_TYPE_F32, (const char *)unpacked, KC * sizeof(float), n, kc, panels + i * kc);
             }
             panels_by_columns(panels, rows, kc, a->x + k0, a->x_stride, a->n_cols, k0 == 0,
@@ -35,10 +36,10 @@ static size_t gemm_any_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
 
 /* --- dx = W^T dy: panels of 16 elements along k, one row of W after the other --- */
 
-static void pack_columns(tnn_type type, const char *w, size_t row_bytes, int64_t n_rows, int64_t n_k, float *panels,
-                         float *unpacked) {
+TNN__INLINE void pack_columns(tnn_type type, const char *w, size_t row_bytes, int64_t n_rows, int64_t n_k,
+                              float *panels, float *unpacked) {
     for (int64_t i = 0; i < n_rows; i++) {
-        (void)tnn_dequantize_row(type, w + (size_t)i * row_bytes, unpacked, n_k);
+        dequantize(type, w + (size_t)i * row_bytes, unpacked, n_k);
         for (int64_t k = 0; k < n_k; k += MR) {
             float *to = panels + k * n_rows + i * MR;
             _mm256_store_ps(to, _mm256_loadu_ps(unpacked + k));
@@ -47,7 +48,7 @@ static void pack_columns(tnn_type type, const char *w, size_t row_bytes, int64_t
     }
 }
 
-static void gemm_dx(tnn_type type, const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, float *scratch) {
+TNN__INLINE void gemm_dx(tnn_type type, const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, float *scratch) {
     int64_t n_k = k1 - k0, padded = (n_k + MR - 1) / MR * MR;
     float *panels = scratch, *unpacked = scratch + padded * KC;
     for (int64_t k = n_k; k < padded; k++)
@@ -67,10 +68,20 @@ static size_t gemm_dx_scratch(int64_t n_in, int64_t n_cols, int64_t n_k) {
 
 /* --- dW += dy x^T: panels of 16 elements of x along k, one row (token) after the other; columns are rows of dW --- */
 
-/* to[i][t] = dy[t][i] for the rows [0, n_i) of dW and n_t tokens. */
+/* to[i][t] = dy[t][i] for the rows [0, n_i) of dW and n_t tokens, eight by eight. */
 static void transpose_dy(const float *dy, int64_t n_out, int64_t n_i, int64_t n_t, float *to) {
+    int64_t whole_i = n_i / 8 * 8, whole_t = n_t / 8 * 8;
+    for (int64_t t = 0; t < whole_t; t += 8)
+        for (int64_t i = 0; i < whole_i; i += 8) {
+            __m256 v[8];
+            for (int64_t r = 0; r < 8; r++)
+                v[r] = _mm256_loadu_ps(dy + (t + r) * n_out + i);
+            transpose8(v);
+            for (int64_t r = 0; r < 8; r++)
+                _mm256_store_ps(to + (i + r) * KC + t, v[r]);
+        }
     for (int64_t t = 0; t < n_t; t++)
-        for (int64_t i = 0; i < n_i; i++)
+        for (int64_t i = t < whole_t ? whole_i : 0; i < n_i; i++)
             to[i * KC + t] = dy[t * n_out + i];
 }
 

@@ -5,7 +5,7 @@ tnn_tensor *tnn__linear_build(tnn_graph *g, tnn__linear l, tnn_tensor *x) {
     tnn_tensor *y = tnn_linear(g, l.weight, x, l.bias);
     for (const tnn__lora *pair = l.lora; pair; pair = pair->next) {
         tnn_tensor *low = tnn_scale(g, tnn_linear(g, pair->a, x, NULL), pair->scale);
-        y = tnn_add(g, y, tnn_linear(g, pair->b, low, NULL));
+        y = tnn_linear_onto(g, y, pair->b, low);
     }
     return y;
 }
