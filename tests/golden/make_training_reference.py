@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Ten steps of training by PyTorch, for tests/train/test_pytorch.c to follow: full fine-tuning through transformers'
-LlamaForCausalLM, and LoRA through PEFT from a random B (a B of zero makes the gradient of every A zero).
+LlamaForCausalLM or Qwen3_5ForCausalLM, and LoRA through PEFT from a random B (a B of zero makes the gradient of every A
+zero).
 
 Writes OUT, a GGUF file that is no model:
 
@@ -24,44 +25,130 @@ import gguf
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig
 
 from make_smollm2_reference import load_llama
+from make_tiny_models import Model
 
 STEPS, RANK, ALPHA = 10, 4, 8
-LINEARS = {
-    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-NORMS = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 
 
-def gguf_name(name):
-    """model.layers.3.mlp.up_proj.weight -> blk.3.ffn_up.weight"""
-    if name == "model.embed_tokens.weight":
-        return "token_embd.weight"
-    if name in ("model.norm.weight", "lm_head.weight"):
-        return {"model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}[name]
-    _, _, layer, part = name.removesuffix(".weight").split(".", 3)
-    return f"blk.{layer}.{(LINEARS | NORMS)[part]}.weight"
+class LlamaLayout:
+    """Where a parameter of LlamaForCausalLM stands in a GGUF, and in which order its rows and columns."""
+
+    parts = {
+        "self_attn.q_proj.weight": "attn_q.weight", "self_attn.k_proj.weight": "attn_k.weight",
+        "self_attn.v_proj.weight": "attn_v.weight", "self_attn.o_proj.weight": "attn_output.weight",
+        "mlp.gate_proj.weight": "ffn_gate.weight", "mlp.up_proj.weight": "ffn_up.weight",
+        "mlp.down_proj.weight": "ffn_down.weight",
+        "input_layernorm.weight": "attn_norm.weight", "post_attention_layernorm.weight": "ffn_norm.weight",
+    }
+    whole = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+             "lm_head.weight": "output.weight"}
+
+    def __init__(self, path):
+        self.path = path
+        self.config = self.fresh().config
+
+    def fresh(self):
+        return load_llama(self.path)
+
+    def name(self, name):
+        """model.layers.3.mlp.up_proj.weight -> blk.3.ffn_up.weight"""
+        if name in self.whole:
+            return self.whole[name]
+        _, _, layer, part = name.split(".", 3)
+        return f"blk.{layer}.{self.parts[part]}"
+
+    def rows(self, part):
+        """Which row of Hugging Face's stands in each row of the GGUF; None: the same."""
+        heads = {"attn_q": self.config.num_attention_heads, "attn_k": self.config.num_key_value_heads}.get(part)
+        if heads is None:
+            return None
+        # First and second halves of a head -> pairs side by side.
+        halves = np.arange(heads * self.config.head_dim).reshape(heads, 2, -1)
+        return halves.swapaxes(1, 2).reshape(-1)
+
+    def columns(self, part):
+        return None
+
+    def to_gguf(self, name, values, rows=True, columns=True):
+        """Values of the parameter that the GGUF calls `name`; of a low-rank half, only rows or columns are a model's."""
+        part = name.split(".")[2] if name.startswith("blk.") else name
+        order = self.rows(part) if rows else None
+        values = values if order is None else values[order]
+        order = self.columns(part) if columns else None
+        return np.ascontiguousarray(values if order is None else values[:, order])
+
+    def from_gguf(self, name, values, rows=True, columns=True):
+        where = self.to_gguf(name, np.arange(values.size).reshape(values.shape), rows, columns)
+        out = np.empty_like(values)
+        out.reshape(-1)[where.reshape(-1)] = values.reshape(-1)
+        return out
 
 
-def permute(rows, n_head):
-    """Hugging Face's order of Q and K rows (first and second halves of a head) -> pairs side by side."""
-    head_dim = rows.shape[0] // n_head
-    halves = rows.reshape(n_head, 2, head_dim // 2, *rows.shape[1:])
-    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(rows.shape)
+class Qwen35Layout(LlamaLayout):
+    """The same for Qwen3_5ForCausalLM: value heads that share a key head lie together there and apart in a GGUF, norms
+    are stored as what is added to 1, and decays as A_log, which is also what tinynn trains."""
+
+    parts = LlamaLayout.parts | {
+        "post_attention_layernorm.weight": "post_attention_norm.weight",
+        "self_attn.q_norm.weight": "attn_q_norm.weight", "self_attn.k_norm.weight": "attn_k_norm.weight",
+        "linear_attn.in_proj_qkv.weight": "attn_qkv.weight", "linear_attn.in_proj_z.weight": "attn_gate.weight",
+        "linear_attn.in_proj_b.weight": "ssm_beta.weight", "linear_attn.in_proj_a.weight": "ssm_alpha.weight",
+        "linear_attn.conv1d.weight": "ssm_conv1d.weight", "linear_attn.A_log": "ssm_a_log",
+        "linear_attn.dt_bias": "ssm_dt.bias", "linear_attn.norm.weight": "ssm_norm.weight",
+        "linear_attn.out_proj.weight": "ssm_out.weight",
+    }
+
+    def value_heads(self, d):
+        c = self.config
+        grouped = np.arange(c.linear_num_value_heads * d).reshape(c.linear_num_key_heads, -1, d)
+        return grouped.swapaxes(0, 1).reshape(-1)
+
+    def rows(self, part):
+        d = self.config.linear_value_head_dim
+        if part in ("attn_qkv", "ssm_conv1d"):
+            keys = 2 * self.config.linear_num_key_heads * self.config.linear_key_head_dim
+            return np.concatenate([np.arange(keys), keys + self.value_heads(d)])
+        if part in ("ssm_alpha", "ssm_beta", "ssm_a_log", "ssm_dt"):
+            return self.value_heads(1)
+        return self.value_heads(d) if part == "attn_gate" else None
+
+    def columns(self, part):
+        return self.value_heads(self.config.linear_value_head_dim) if part == "ssm_out" else None
+
+    def fresh(self):
+        model = Model(self.path)
+        key, tensors = model.key, model.tensors
+        d, n_layers = key("ssm.state_size"), key("block_count")
+        gdn = [f"blk.{il}.ssm_a" in tensors for il in range(n_layers)]
+        self.config = Qwen3_5TextConfig(
+            vocab_size=len(tensors["token_embd.weight"]), hidden_size=key("embedding_length"),
+            intermediate_size=key("feed_forward_length"), num_hidden_layers=n_layers,
+            num_attention_heads=key("attention.head_count"), num_key_value_heads=key("attention.head_count_kv"),
+            head_dim=key("attention.key_length"), rms_norm_eps=key("attention.layer_norm_rms_epsilon"),
+            linear_conv_kernel_dim=key("ssm.conv_kernel"), linear_key_head_dim=d, linear_value_head_dim=d,
+            linear_num_key_heads=key("ssm.group_count"), linear_num_value_heads=key("ssm.time_step_rank"),
+            layer_types=["linear_attention" if is_gdn else "full_attention" for is_gdn in gdn],
+            rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base"),
+                             "mrope_section": key("rope.dimension_sections")[:3], "mrope_interleaved": True,
+                             "partial_rotary_factor": key("rope.dimension_count") / key("attention.key_length")},
+            tie_word_embeddings="output.weight" not in tensors, attn_implementation="eager")
+        hf = Qwen3_5ForCausalLM(self.config).to(torch.float64)
+        with torch.no_grad():
+            for name, p in hf.named_parameters():
+                to = self.name(name)
+                values = np.log(-tensors[to.removesuffix("_log")]) if to.endswith("ssm_a_log") else tensors[to]
+                values = self.from_gguf(to, values)
+                if to.endswith("norm.weight") and not to.endswith("ssm_norm.weight"):
+                    values = values - 1
+                p.copy_(torch.from_numpy(values.reshape(tuple(p.shape))))
+        return hf.eval()
 
 
-def unpermute(rows, n_head):
-    head_dim = rows.shape[0] // n_head
-    pairs = rows.reshape(n_head, head_dim // 2, 2, *rows.shape[1:])
-    return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)
-
-
-def heads_of(config, name):
-    """Heads whose rows the GGUF permutes, or None."""
-    return {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(name.split(".")[-2])
+def layout_of(path):
+    return {"llama": LlamaLayout, "qwen35": Qwen35Layout}[Model(path).arch](path)
 
 
 def train(model, sequences, lr):
@@ -92,36 +179,34 @@ def add_curve(writer, mode, lr, losses, norms):
     writer.add_array(f"training.{mode}.norms", norms)
 
 
-def full(writer, model, sequences, lr):
+def full(writer, layout, model, sequences, lr):
     losses, norms, first = train(model, sequences, lr)
     add_curve(writer, "full", lr, losses, norms)
     for name, grad in first.items():
-        to = gguf_name(name)
-        heads = heads_of(model.config, to)
-        writer.add_tensor(f"full.{to}", permute(grad, heads) if heads else grad)
+        to = layout.name(name)
+        grad = grad.squeeze(1) if grad.ndim == 3 else grad
+        writer.add_tensor(f"full.{to}", layout.to_gguf(to, grad))
 
 
-def lora(writer, model, sequences, lr):
+def lora(writer, layout, model, sequences, lr):
     model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules="all-linear"))
     rng = np.random.RandomState(1)
-    config = model.get_base_model().config
     halves = {}
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
         base, half = name.removeprefix("base_model.model.").removesuffix(".default.weight").rsplit(".", 1)
-        to = gguf_name(base + ".weight")
-        heads = heads_of(config, to) if half == "lora_B" else None
-        values = (rng.standard_normal(p.shape) / np.sqrt(p.shape[1] if half == "lora_A" else 400)).astype(np.float32)
+        to, is_a = layout.name(base + ".weight"), half == "lora_A"
+        values = (rng.standard_normal(p.shape) / np.sqrt(p.shape[1] if is_a else 400)).astype(np.float32)
         with torch.no_grad():
-            p.copy_(torch.from_numpy(unpermute(values, heads) if heads else values))
-        halves[name] = (f"{to}.{half.lower()}", heads)
-        writer.add_tensor(f"start.{halves[name][0]}", values)
+            p.copy_(torch.from_numpy(layout.from_gguf(to, values, rows=not is_a, columns=is_a)))
+        halves[name] = (to, half.lower(), is_a)
+        writer.add_tensor(f"start.{to}.{half.lower()}", values)
     losses, norms, first = train(model, sequences, lr)
     add_curve(writer, "lora", lr, losses, norms)
     for name, grad in first.items():
-        to, heads = halves[name]
-        writer.add_tensor(f"lora.{to}", permute(grad, heads) if heads else grad)
+        to, half, is_a = halves[name]
+        writer.add_tensor(f"lora.{to}.{half}", layout.to_gguf(to, grad, rows=not is_a, columns=is_a))
 
 
 def main():
@@ -135,11 +220,13 @@ def main():
     args = parser.parse_args()
     dtype = getattr(torch, args.dtype)
 
+    layout = layout_of(args.model)
+
     def fresh():
-        return load_llama(args.model).to(dtype)
+        return layout.fresh().to(dtype)
 
     n = STEPS * args.rows
-    n_vocab = fresh().config.vocab_size
+    n_vocab = layout.config.vocab_size
     ids = ([int(x) for x in args.ids.read_text().split()][:n] if args.ids
            else np.random.RandomState(0).randint(0, n_vocab, n).tolist())
     if len(ids) < n:
@@ -150,9 +237,9 @@ def main():
     writer.add_uint32("training.n_rows", args.rows)
     writer.add_float32("training.lora.alpha", ALPHA)
     print("full")
-    full(writer, fresh(), sequences, args.lr)
+    full(writer, layout, fresh(), sequences, args.lr)
     print("lora")
-    lora(writer, fresh(), sequences, 10 * args.lr)
+    lora(writer, layout, fresh(), sequences, 10 * args.lr)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

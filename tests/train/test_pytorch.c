@@ -21,7 +21,7 @@
 
 enum { STEPS = 10 };
 
-static const char *model_path = DATA "llama-gqa.gguf", *reference_path = DATA "llama-gqa.training.gguf";
+static const char *model_path, *reference_path;
 static tnn_error err;
 
 static void ok(tnn_status status) {
@@ -82,7 +82,7 @@ static followed open_followed(const char *mode) {
     ok(tnn_gguf_get_u32(f.reference, "training.n_rows", &f.n_rows, &err));
     ok(tnn_llama_hparams_from_gguf(&hp, f.model, &err));
     ok(tnn_llama_arch_new(&f.arch, f.session, &hp, &err));
-    ok(tnn_llama_arch_seed_blocks(f.arch, hp.n_layers, &err));
+    ok(tnn_llama_arch_seed_from_gguf(f.arch, f.model, &err));
     ok(tnn_store_new(&f.weights, f.session, &err));
     ok(tnn_store_new(&f.pairs, f.session, &err));
     if (lora) {
@@ -191,21 +191,29 @@ static void follow(const char *mode) {
     close_followed(&f);
 }
 
-static void test_full(void **state) {
-    (void)state;
+static void follow_model(const char *model, const char *reference) {
+    model_path = model;
+    reference_path = reference;
     follow("full");
-}
-
-static void test_lora(void **state) {
-    (void)state;
     follow("lora");
 }
 
+static void test_llama(void **state) {
+    (void)state;
+    follow_model(DATA "llama-gqa.gguf", DATA "llama-gqa.training.gguf");
+}
+
+/* Two layers of Gated DeltaNet with tiled value heads, one of gated attention. */
+static void test_hybrid(void **state) {
+    (void)state;
+    follow_model(DATA "qwen35-tiled-untied.gguf", DATA "qwen35-tiled-untied.training.gguf");
+}
+
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_full), cmocka_unit_test(test_lora)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_llama), cmocka_unit_test(test_hybrid)};
     if (argc == 3) {
-        model_path = argv[1];
-        reference_path = argv[2];
+        follow_model(argv[1], argv[2]);
+        return 0;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
