@@ -4,6 +4,7 @@
 
 #include "cpu/kernels.h"
 
+void tnn__kernels_init_attention_neon(tnn__kernels *k);
 void tnn__kernels_init_gemm_neon(tnn__kernels *k);
 void tnn__kernels_init_rows_neon(tnn__kernels *k);
 

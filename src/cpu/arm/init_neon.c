@@ -1,9 +1,10 @@
-/* The NEON part of the table; attention is the portable one, which the compiler vectorises for this architecture. */
+/* The NEON part of the table. */
 #include "cpu/arm/init.h"
 #include "cpu/kernels_q8.h"
 
 void tnn__kernels_init_neon(tnn__kernels *k) {
     tnn__kernels_init_q8_neon(k);
+    tnn__kernels_init_attention_neon(k);
     tnn__kernels_init_gemm_neon(k);
     tnn__kernels_init_rows_neon(k);
 }

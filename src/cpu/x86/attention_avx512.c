@@ -1,6 +1,8 @@
 /* Attention with vectors of 512 bits. */
 #define TNN__WIDE 1
-#include "cpu/x86/attention.h"
+#include "cpu/x86/vec_f32.h"
+
+#include "cpu/vec/attention.h"
 #include "cpu/x86/init.h"
 
 void tnn__kernels_init_attention_avx512(tnn__kernels *k) {

@@ -9,7 +9,8 @@
 
 #if TNN__WIDE
 
-enum { LANES = 16 };
+#define TNN__VF_REGISTERS 32
+enum { LANES = 16, VF_SCALE_MIN = -200 };
 typedef __m512 vf;
 typedef __mmask16 vm;
 
@@ -68,7 +69,7 @@ TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
 TNN__INLINE vf vf_round(vf a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT);
 }
-/* a * 2^n for whole n, also where 2^n is no F32. */
+/* a * 2^n for whole n from VF_SCALE_MIN, which gives zero for |a| < 2, to 127. */
 TNN__INLINE vf vf_scale(vf a, vf n) {
     return _mm512_scalef_ps(a, n);
 }
@@ -95,7 +96,8 @@ TNN__INLINE vf vf_from_i8(const int8_t *q) {
 
 #else
 
-enum { LANES = 8 };
+#define TNN__VF_REGISTERS 16
+enum { LANES = 8, VF_SCALE_MIN = -127 };
 typedef __m256 vf;
 typedef __m256i vm;
 
@@ -152,7 +154,6 @@ TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
 TNN__INLINE vf vf_round(vf a) {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-/* Here n reaches from -127, which gives zero, to 127. */
 TNN__INLINE vf vf_scale(vf a, vf n) {
     __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(power));
@@ -174,6 +175,27 @@ TNN__INLINE vf vf_from_i8(const int8_t *q) {
 }
 
 #endif
+
+/* to[i] = the sum of v[i]. */
+TNN__INLINE void vf_sums_of_4(float to[4], const vf v[4]) {
+    __m256 s =
+        _mm256_hadd_ps(_mm256_hadd_ps(vf_fold(v[0]), vf_fold(v[1])), _mm256_hadd_ps(vf_fold(v[2]), vf_fold(v[3])));
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+
+/* columns[i][j] = rows[j][i], eight by eight, with distances between rows and columns; both on 32 bytes. */
+TNN__INLINE void transpose_8x8(const float *rows, int64_t stride, float *columns, int64_t column_stride) {
+    __m256 v[8];
+    for (int l = 0; l < 8; l++)
+        v[l] = _mm256_load_ps(rows + l * stride);
+    transpose8(v);
+    for (int l = 0; l < 8; l++)
+        _mm256_store_ps(columns + l * column_stride, v[l]);
+}
+
+TNN__INLINE float f32_of_f16(uint16_t h) {
+    return _cvtsh_ss(h);
+}
 
 /* n < LANES elements of F32, F16 or BF16, the rest zero. */
 TNN__INLINE vf vf_load_tail(tnn_type type, const void *p, int64_t n) {

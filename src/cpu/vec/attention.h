@@ -1,6 +1,6 @@
 /*
- * Attention, for both vector widths (see vec_f32.h). Scores are kept in units of log2 (the scale of q includes log2 e),
- * so that the softmax takes powers of two.
+ * Attention, written once over the vectors that the including kernel file brings (vec_f32.h of its architecture).
+ * Scores are kept in units of log2 (the scale of q includes log2 e), so that the softmax takes powers of two.
  *
  * Many rows: a block of 64 keys is turned into F32 once, K transposed, and used by every query head of the group and
  * every row of the task. NR of these at a time go through scores, softmax and weighted sum, so that the scores stay in
@@ -10,21 +10,20 @@
  *
  * A row only reads keys of its own range, so that rows of one task do not depend on each other.
  */
-#ifndef TNN_CPU_X86_ATTENTION_H
-#define TNN_CPU_X86_ATTENTION_H
+#ifndef TNN_CPU_VEC_ATTENTION_H
+#define TNN_CPU_VEC_ATTENTION_H
 
 #include <math.h>
 
 #include "cpu/kernels.h"
-#include "cpu/x86/vec_f32.h"
 
 enum {
     BLOCK = TNN__ATTN_BLOCK,
-    TASK_ROWS = 64,          /* rows of a task */
-    NC = 2 * LANES,          /* columns of a tile: keys, or elements of V */
-    NR = TNN__WIDE ? 12 : 6, /* its rows, of any head of the group */
-    HEADS = 3,               /* heads that share a K or V row when there are few rows */
-    FEW_ROWS = 4,            /* below this many rows nothing is transposed */
+    TASK_ROWS = 64,                        /* rows of a task */
+    NC = 2 * LANES,                        /* columns of a tile: keys, or elements of V */
+    NR = TNN__VF_REGISTERS == 32 ? 12 : 6, /* its rows, of any head of the group */
+    HEADS = 3,                             /* heads that share a K or V row when there are few rows */
+    FEW_ROWS = 4,                          /* below this many rows nothing is transposed */
 };
 
 static const float log2_e = 1.44269504f, ln_2 = 0.693147181f;
@@ -52,7 +51,7 @@ TNN__INLINE vf load_kv(tnn_type type, const char *row, int64_t i, int64_t n) {
         uint16_t d;
         memcpy(&d, block, sizeof d);
         const int8_t *q = (const int8_t *)block + sizeof d + i % TNN__QK;
-        return vf_mul(vf_from_i8(q), vf_set(_cvtsh_ss(d)));
+        return vf_mul(vf_from_i8(q), vf_set(f32_of_f16(d)));
     }
     const char *p = row + (size_t)i * elem_bytes(type);
     return n - i >= LANES ? vf_load_elems(type, p) : vf_load_tail(type, p, n - i);
@@ -62,7 +61,7 @@ TNN__INLINE vf load_kv(tnn_type type, const char *row, int64_t i, int64_t n) {
 
 /* 2^x for x <= 0, within 2 ulp; zero below 2^-126; NaN stays. Polynomial from Cephes (Moshier), exp2f.c. */
 TNN__INLINE vf exp2_vf(vf x) {
-    x = vf_max(vf_set(TNN__WIDE ? -200.0f : -127.0f), x);
+    x = vf_max(vf_set((float)VF_SCALE_MIN), x);
     vf n = vf_round(x), r = vf_sub(x, n);
     vf p = vf_set(1.535336188319500e-4f);
     p = vf_fma(p, r, vf_set(1.339887440266574e-3f));
@@ -126,7 +125,7 @@ TNN__INLINE float softmax_block(float *s, int64_t from, int64_t to, const float 
 /* One task's scratch; the row r of these is (t - t0) * group + head. */
 typedef struct task {
     int64_t group, n_rows; /* n_rows: of all heads */
-    int64_t d, d_v;        /* padded to LANES and NC */
+    int64_t d, d_v;        /* padded to LANES, or 8 for the transposition, and to NC */
     float *q;              /* [d, n_rows], scaled */
     float *out;            /* [d_v, n_rows], not normalised */
     float *max, *sum;      /* [n_rows] */
@@ -148,7 +147,7 @@ static int64_t task_layout(task *k, const tnn__attn_args *a, int64_t rows, float
     int64_t used = 0;
     k->group = group_size(a);
     k->n_rows = rows * k->group;
-    k->d = round_up(a->d, LANES);
+    k->d = round_up(a->d, LANES < 8 ? 8 : LANES);
     k->d_v = round_up(a->d_v, NC);
     k->q = take(base, &used, k->n_rows * k->d);
     k->out = take(base, &used, k->n_rows * k->d_v);
@@ -204,14 +203,8 @@ static void load_keys(const task *k, const tnn__attn_args *a, int64_t c, int64_t
         int64_t first = j < from ? from : j, end = j + 8 < to ? j + 8 : to;
         unpack(a->kv_type, k_row(a, c, b0 + first), a->k_pos_bytes, end - first, a->d, k->d,
                k->rows + (first - j) * k->d);
-        for (int64_t i = 0; i < k->d; i += 8) {
-            __m256 v[8];
-            for (int l = 0; l < 8; l++)
-                v[l] = _mm256_load_ps(k->rows + l * k->d + i);
-            transpose8(v);
-            for (int l = 0; l < 8; l++)
-                _mm256_store_ps(k->kt + (i + l) * BLOCK + j, v[l]);
-        }
+        for (int64_t i = 0; i < k->d; i += 8)
+            transpose_8x8(k->rows + i, k->d, k->kt + i * BLOCK + j, BLOCK);
     }
 }
 
@@ -264,7 +257,7 @@ TNN__INLINE void value_tile(int n, const float *s, int64_t from, int64_t to, con
 }
 
 /* The kernels for n = 1 to NR. */
-#if TNN__WIDE
+#if TNN__VF_REGISTERS == 32
 #define TILES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #else
 #define TILES(X) X(1) X(2) X(3) X(4) X(5) X(6)
@@ -388,13 +381,6 @@ static void attn_tile(const tnn__attn_args *a, int64_t c, int64_t t0, int64_t t1
 
 /* --- few rows ----------------------------------------------------------------------------------------------------- */
 
-/* Lane i of the result is the sum of v[i]. */
-TNN__INLINE __m128 sums_of_4(const vf v[4]) {
-    __m256 s =
-        _mm256_hadd_ps(_mm256_hadd_ps(vf_fold(v[0]), vf_fold(v[1])), _mm256_hadd_ps(vf_fold(v[2]), vf_fold(v[3])));
-    return _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-}
-
 /* s[h][0..n_keys) for n heads; q is [d padded, n]. n_keys is 1 to 4: the other lanes repeat the last key. */
 TNN__INLINE void dot_keys(tnn_type type, int n, const float *q, int64_t padded, const char *k, size_t stride,
                           int64_t n_keys, int64_t d, float *s) {
@@ -421,11 +407,9 @@ TNN__INLINE void dot_keys(tnn_type type, int n, const float *q, int64_t padded, 
     }
     TNN__UNROLL
     for (int h = 0; h < n; h++) {
-        __m128 sum = sums_of_4(acc[h]);
-        if (n_keys == 4)
-            _mm_storeu_ps(s + h * BLOCK, sum);
-        else
-            memcpy(s + h * BLOCK, &sum, (size_t)n_keys * sizeof *s);
+        float sums[4];
+        vf_sums_of_4(n_keys == 4 ? s + h * BLOCK : sums, acc[h]);
+        if (n_keys < 4) memcpy(s + h * BLOCK, sums, (size_t)n_keys * sizeof *s);
     }
 }
 
