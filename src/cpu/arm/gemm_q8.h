@@ -1,10 +1,11 @@
 /*
- * Matrix products of quantised weights with int8 activations on AArch64, written once for two levels: the includer
- * defines TNN__ARM_LEVEL as 0 (NEON) or 1 (dot product instructions).
+ * Matrix products of quantised weights with int8 activations on AArch64, written once for three levels: the includer
+ * defines TNN__ARM_LEVEL as 0 (NEON), 1 (dot product instructions) or 2 (8-bit matrix instructions).
  *
  * Four rows at a time are unpacked to bytes, scales and offsets, and multiplied with four columns at a time, so that
  * each byte loaded serves four products. Integer sums over a group are exact; groups are added in F32 in ascending
- * order, in four interleaved sums that are added up last, whatever the tile.
+ * order, in four interleaved sums that are added up last, whatever the tile; with matrix instructions a whole tile has
+ * one sum for each product.
  */
 #ifndef TNN_CPU_ARM_GEMM_Q8_H
 #define TNN_CPU_ARM_GEMM_Q8_H
@@ -157,6 +158,15 @@ static float offset_sum(const float *offset, const float *d, const int16_t *sum1
     return total;
 }
 
+/* y: the product of the codes of row r of the tile, which begins at `row`, with column `col`. */
+KERNEL void store_product(const unpacked *u, const tnn__gemm_args *a, int r, int64_t row, int64_t col, float y) {
+    int64_t n = a->n_in;
+    y += offset_sum(u->offset[r], a->act.d + col * (n / 32), a->act.sum16 + col * (n / 16), n);
+    a->y[col * a->y_stride + row + r] = a->bias ? y + a->bias[row + r] : y;
+}
+
+#if TNN__ARM_LEVEL < 2
+
 KERNEL void tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row, int64_t col, int nc) {
     int64_t n = a->n_in;
     float32x4_t sum[ROWS][COLS];
@@ -186,19 +196,118 @@ KERNEL void tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a
         }
     }
     for (int r = 0; r < nr; r++)
-        for (int c = 0; c < nc; c++) {
-            float y = vaddvq_f32(sum[r][c]);
-            y += offset_sum(u->offset[r], a->act.d + (col + c) * (n / 32), a->act.sum16 + (col + c) * (n / 16), n);
-            a->y[(col + c) * a->y_stride + row + r] = a->bias ? y + a->bias[row + r] : y;
+        for (int c = 0; c < nc; c++)
+            store_product(u, a, r, row, col + c, vaddvq_f32(sum[r][c]));
+}
+
+#else
+
+/* Two rows of 32 bytes as four vectors: eight bytes of the first, the same eight of the second. */
+KERNEL void pair_rows(const int8_t *a, const int8_t *b, int8x16_t pairs[4]) {
+    UNROLL for (int h = 0; h < 2; h++) {
+        int64x2_t x = vreinterpretq_s64_s8(vld1q_s8(a + 16 * h)), y = vreinterpretq_s64_s8(vld1q_s8(b + 16 * h));
+        pairs[2 * h] = vreinterpretq_s8_s64(vzip1q_s64(x, y));
+        pairs[2 * h + 1] = vreinterpretq_s8_s64(vzip2q_s64(x, y));
+    }
+}
+
+/* [a, a, b, b] */
+KERNEL float32x4_t by_row(float a, float b) {
+    return vcombine_f32(vdup_n_f32(a), vdup_n_f32(b));
+}
+
+/* Lane r is the sum of v[r]. */
+KERNEL int32x4_t totals(const int32x4_t v[4]) {
+    return vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3]));
+}
+
+/* Four rows by four columns, two by two: lanes are row 0 column 0, row 0 column 1, row 1 column 0, row 1 column 1. */
+KERNEL void matrix_tile(bool halves, const unpacked *u, const tnn__gemm_args *a, int64_t row, int64_t col) {
+    int64_t n = a->n_in, n_groups = n / GROUP;
+    const int32x4_t zero = vdupq_n_s32(0);
+    float32x4_t sum[2][2] = {{vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}, {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
+    const int8_t *act = a->act.q + col * n;
+    const float *d = a->act.d + col * n_groups;
+    for (int64_t g = 0; g < n_groups; g++) {
+        int8x16_t x[2][4];
+        float32x4_t dx[2];
+        UNROLL for (int c = 0; c < 2; c++) {
+            const int8_t *pair = act + 2 * c * n + GROUP * g;
+            pair_rows(pair, pair + n, x[c]);
+            float32x2_t both = {d[2 * c * n_groups + g], d[(2 * c + 1) * n_groups + g]};
+            dx[c] = vcombine_f32(both, both);
+        }
+        UNROLL for (int r = 0; r < 2; r++) {
+            int8x16_t w[4];
+            pair_rows(u->q[2 * r] + GROUP * g, u->q[2 * r + 1] + GROUP * g, w);
+            float32x4_t s0 = by_row(u->scale[2 * r][2 * g], u->scale[2 * r + 1][2 * g]);
+            float32x4_t s1 = by_row(u->scale[2 * r][2 * g + 1], u->scale[2 * r + 1][2 * g + 1]);
+            UNROLL for (int c = 0; c < 2; c++) {
+                int32x4_t first = vmmlaq_s32(vmmlaq_s32(zero, w[0], x[c][0]), w[1], x[c][1]);
+                if (halves) {
+                    int32x4_t second = vmmlaq_s32(vmmlaq_s32(zero, w[2], x[c][2]), w[3], x[c][3]);
+                    sum[r][c] = vfmaq_f32(sum[r][c], vcvtq_f32_s32(first), vmulq_f32(s0, dx[c]));
+                    sum[r][c] = vfmaq_f32(sum[r][c], vcvtq_f32_s32(second), vmulq_f32(s1, dx[c]));
+                } else {
+                    first = vmmlaq_s32(vmmlaq_s32(first, w[2], x[c][2]), w[3], x[c][3]);
+                    sum[r][c] = vfmaq_f32(sum[r][c], vcvtq_f32_s32(first), vmulq_f32(s0, dx[c]));
+                }
+            }
+        }
+    }
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < COLS; c++) {
+            float lanes[4];
+            vst1q_f32(lanes, sum[r / 2][c / 2]);
+            store_product(u, a, r, row, col + c, lanes[r % 2 * 2 + c % 2]);
         }
 }
 
+/* The same sums for up to four rows and one column. */
+KERNEL void column_tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row, int64_t col) {
+    int64_t n = a->n_in, n_groups = n / GROUP;
+    float32x4_t sum = vdupq_n_f32(0.0f);
+    for (int64_t g = 0; g < n_groups; g++) {
+        const int8_t *x = a->act.q + col * n + GROUP * g;
+        int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
+        int32x4_t first[ROWS], second[ROWS];
+        float s0[ROWS] = {0}, s1[ROWS] = {0};
+        UNROLL for (int r = 0; r < ROWS; r++) first[r] = second[r] = vdupq_n_s32(0);
+        UNROLL for (int r = 0; r < nr; r++) {
+            const int8_t *w = u->q[r] + GROUP * g;
+            first[r] = dot16(first[r], vld1q_s8(w), x0);
+            if (halves)
+                second[r] = dot16(second[r], vld1q_s8(w + 16), x1);
+            else
+                first[r] = dot16(first[r], vld1q_s8(w + 16), x1);
+            s0[r] = u->scale[r][2 * g];
+            s1[r] = u->scale[r][2 * g + 1];
+        }
+        float d = a->act.d[col * n_groups + g];
+        sum = vfmaq_f32(sum, vcvtq_f32_s32(totals(first)), vmulq_n_f32(vld1q_f32(s0), d));
+        if (halves) sum = vfmaq_f32(sum, vcvtq_f32_s32(totals(second)), vmulq_n_f32(vld1q_f32(s1), d));
+    }
+    float lanes[ROWS];
+    vst1q_f32(lanes, sum);
+    for (int r = 0; r < nr; r++)
+        store_product(u, a, r, row, col, lanes[r]);
+}
+
+#endif
+
 KERNEL void columns(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row) {
     int64_t t = 0;
+#if TNN__ARM_LEVEL >= 2
+    for (; nr == ROWS && t + COLS <= a->n_cols; t += COLS)
+        matrix_tile(halves, u, a, row, t);
+    for (; t < a->n_cols; t++)
+        column_tile(halves, u, nr, a, row, t);
+#else
     for (; t + COLS <= a->n_cols; t += COLS)
         tile(halves, u, nr, a, row, t, COLS);
     for (; t < a->n_cols; t++)
         tile(halves, u, nr, a, row, t, 1);
+#endif
 }
 
 KERNEL void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {

@@ -1,6 +1,6 @@
-/* The 8-bit matrix instructions bring nothing of their own yet: the level runs the dot product kernels. */
-#include "cpu/kernels.h"
+/* What the 8-bit matrix instructions change: the int8 products. */
+#include "cpu/kernels_q8.h"
 
 void tnn__kernels_init_i8mm(tnn__kernels *k) {
-    (void)k;
+    tnn__kernels_init_q8_i8mm(k);
 }
