@@ -139,8 +139,8 @@ TNN_API tnn_status tnn_tokenizer_decode(const tnn_tokenizer *t, const int32_t *i
 
 /*
  * The same, id by id, for printing while generating: each push lends text that is valid UTF-8 by itself. A character
- * that a token leaves unfinished is held back until it is whole; what can no longer become one turns into U+FFFD.
- * The tokenizer must outlive it. One thread at a time.
+ * that a token leaves unfinished is held back until it is whole; what can no longer become one turns into U+FFFD, one
+ * for each maximal subpart (Unicode 15.1, section 3.9). The tokenizer must outlive it. One thread at a time.
  */
 typedef struct tnn_detokenizer tnn_detokenizer;
 

@@ -186,8 +186,9 @@ typedef struct tnn_train_plan {
 typedef struct tnn_run tnn_run; /* a run that is set up */
 
 /*
- * Sets a run up: reads model and data, makes weights, pairs and trainer. config is copied. Nothing is written. s must
- * outlive it. Errors name the setting, file, row or tensor.
+ * Sets a run up: reads model and data, makes weights, pairs and trainer. Nothing is written. config is copied, but not
+ * the strings in it: they, and s, must outlive the run. On failure *out is NULL. Errors name the setting, file, row or
+ * tensor.
  */
 TNN_API tnn_status tnn_run_new(tnn_run **out, tnn_session *s, const tnn_train_config *config, tnn_error *err);
 TNN_API void tnn_run_free(tnn_run *r); /* NULL is allowed */

@@ -124,7 +124,7 @@ void tnn_detokenizer_free(tnn_detokenizer *d) {
     tnn__free(&a, d, sizeof *d, sizeof(void *));
 }
 
-/* Moves the whole characters of bytes to text, ill-formed bytes as U+FFFD. *rest: where an unfinished one begins. */
+/* Moves the whole characters of bytes to text, what is none as U+FFFD. *rest: where an unfinished one begins. */
 static tnn_status take_whole(tnn_detokenizer *d, bool at_end, size_t *rest, tnn_error *err) {
     tnn_status status = TNN_OK;
     size_t pos = 0;
@@ -135,7 +135,7 @@ static tnn_status take_whole(tnn_detokenizer *d, bool at_end, size_t *rest, tnn_
         if (length == 0 && !at_end) break;
         status = length > 0 ? tnn_text_append(&d->text, d->bytes.data + pos, (size_t)length, err)
                             : tnn_text_append(&d->text, "\xEF\xBF\xBD", 3, err);
-        pos += length > 0 ? (size_t)length : 1;
+        pos += length > 0 ? (size_t)length : tnn__utf8_ill_formed(d->bytes.data + pos, d->bytes.n - pos);
     }
     *rest = pos;
     return status;

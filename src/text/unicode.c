@@ -40,6 +40,14 @@ int tnn__utf8_decode(const char *s, size_t n, uint32_t *code) {
     return length;
 }
 
+size_t tnn__utf8_ill_formed(const char *s, size_t n) {
+    uint32_t code;
+    size_t length = 1;
+    while (length < n && tnn__utf8_decode(s, length + 1, &code) == 0)
+        length++;
+    return length;
+}
+
 size_t tnn__utf8_read(const char *text, size_t size, tnn__char *chars) {
     size_t n = 0;
     for (size_t pos = 0; pos < size;) {

@@ -47,6 +47,11 @@ static inline bool tnn__char_is(tnn__char c, unsigned classes) {
  * ill-formed (Unicode 15.1, table 3-7).
  */
 int tnn__utf8_decode(const char *s, size_t n, uint32_t *code);
+/*
+ * Bytes at s, of n > 0, where no character begins, that one U+FFFD stands for: as many as a character could begin with,
+ * or one (Unicode 15.1, section 3.9, "maximal subpart").
+ */
+size_t tnn__utf8_ill_formed(const char *s, size_t n);
 /* Reads a whole text into chars, which has room for size; ill-formed bytes become U+FFFD, each one. Their number. */
 size_t tnn__utf8_read(const char *text, size_t size, tnn__char *chars);
 /* Writes code, at most 0x10FFFF, and returns the length. */

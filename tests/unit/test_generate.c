@@ -281,11 +281,11 @@ static void test_stop_string_at_the_limit(void **state) {
     tnn_seq_free(q);
 }
 
-/* A character that the limit cuts through becomes U+FFFD, one a byte; text stays valid after every token. */
+/* A character that the limit cuts through becomes one U+FFFD; text stays valid after every token. */
 static void test_unfinished_characters(void **state) {
     (void)state;
-    static const char *const want[] = {"abche worldx", "abche worldx\xEF\xBF\xBD",
-                                       "abche worldx\xEF\xBF\xBD\xEF\xBF\xBD", "abche worldx\xE2\x82\xAC"};
+    static const char *const want[] = {"abche worldx", "abche worldx\xEF\xBF\xBD", "abche worldx\xEF\xBF\xBD",
+                                       "abche worldx\xE2\x82\xAC"};
     for (int n = 0; n <= EURO; n++) {
         heard h;
         tnn_generate_options o = greedy(&h);

@@ -319,8 +319,8 @@ static void streaming(void **state) {
     check_push(d, 0x80, "\xF0\x9F\x98\x80");
     check_push(d, 0xE2, "");
     check_push(d, 0x82, "");
-    check_push(d, 259, REPLACEMENT REPLACEMENT "hello"); /* never finished */
-    check_push(d, 0x80, REPLACEMENT);                    /* began nowhere */
+    check_push(d, 259, REPLACEMENT "hello"); /* never finished */
+    check_push(d, 0x80, REPLACEMENT);        /* began nowhere */
     check_push(d, 0xC0, REPLACEMENT);
     check_push(d, 0xE0, "");
     check_push(d, 0x80, REPLACEMENT REPLACEMENT); /* overlong */
@@ -330,6 +330,8 @@ static void streaming(void **state) {
     check_push(d, 0xA9, "\xC3\xA9"); /* the failure changed nothing */
     check_flush(d, "");
     check_push(d, 0xF0, "");
+    check_push(d, 0x9F, "");
+    check_push(d, 0x98, "");
     check_flush(d, REPLACEMENT);
     check_flush(d, "");
     check_push(d, 0xA9, REPLACEMENT);
@@ -347,6 +349,38 @@ static void streaming(void **state) {
     check_push(d, 273, "hello");
     tnn_detokenizer_free(d);
     tnn_detokenizer_free(NULL);
+    tnn_tokenizer_free(t);
+}
+
+/* One U+FFFD for each maximal subpart: tables 3-8 to 3-11 of the Unicode standard, version 15.1, section 3.9. */
+static void replacement(void **state) {
+    (void)state;
+    static const struct {
+        unsigned char bytes[9];
+        const char *expected; /* '?' for U+FFFD */
+    } cases[] = {
+        {{0xC0, 0xAF, 0xE0, 0x80, 0xBF, 0xF0, 0x81, 0x82, 0x41}, "????????A"},
+        {{0xED, 0xA0, 0x80, 0xED, 0xBF, 0xBF, 0xED, 0xAF, 0x41}, "????????A"},
+        {{0xF4, 0x91, 0x92, 0x93, 0xFF, 0x41, 0x80, 0xBF, 0x42}, "?????A??B"},
+        {{0xE1, 0x80, 0xE2, 0xF0, 0x91, 0x92, 0xF1, 0xBF, 0x41}, "????A"},
+    };
+    tnn_tokenizer *t = make_bpe();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tnn_detokenizer *d;
+        char got[32];
+        size_t n = 0;
+        assert_int_equal(tnn_detokenizer_new(&d, t, 0, NULL, NULL), TNN_OK);
+        for (size_t k = 0; k < 9; k++) {
+            tnn_gguf_str text;
+            assert_int_equal(tnn_detokenizer_push(d, cases[i].bytes[k], &text, NULL), TNN_OK);
+            for (size_t pos = 0; pos < text.size; pos += text.data[pos] & 0x80 ? 3 : 1)
+                got[n++] = text.data[pos] & 0x80 ? '?' : text.data[pos];
+        }
+        got[n] = 0;
+        assert_string_equal(got, cases[i].expected);
+        check_flush(d, "");
+        tnn_detokenizer_free(d);
+    }
     tnn_tokenizer_free(t);
 }
 
@@ -407,6 +441,7 @@ int main(void) {
         cmocka_unit_test(spm_without_prefix),
         cmocka_unit_test(decoding),
         cmocka_unit_test(streaming),
+        cmocka_unit_test(replacement),
         cmocka_unit_test(token_facts),
         cmocka_unit_test(appending),
     };
