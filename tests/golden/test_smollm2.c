@@ -1,7 +1,7 @@
 /*
  * SmolLM2-135M-Instruct (Q4_1) on text: the likeliest next token against float32 PyTorch, prompts in batches against
- * token by token, one thread against two, and a continuation everybody knows. Needs the model file, named by
- * TNN_TEST_MODEL or in the cache folder (tools/get-model puts it there); skipped without.
+ * token by token, one thread against two, and a continuation everybody knows. Skipped without
+ * the model file (support/smollm2.h).
  */
 #include <math.h>
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 
 #include <tinynn/seq.h>
 
-#define MODEL_NAME "SmolLM2-135M-Instruct-Q4_1.gguf"
+#include "support/smollm2.h"
 
 enum { T = 64, VOCAB = 49152, T_DECODE = 16 };
 
@@ -188,17 +188,6 @@ static int read_reference(void **state) {
     return n == T ? 0 : -1;
 }
 
-static void find_model(void) {
-    const char *named = getenv("TNN_TEST_MODEL"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (named) {
-        snprintf(path, sizeof path, "%s", named);
-    } else if (cache && cache[0]) {
-        snprintf(path, sizeof path, "%s/tinynn/%s", cache, MODEL_NAME);
-    } else {
-        snprintf(path, sizeof path, "%s/.cache/tinynn/%s", home ? home : "", MODEL_NAME);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_likeliest_token),
@@ -206,12 +195,6 @@ int main(void) {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_continuation),
     };
-    find_model();
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        fprintf(stderr, "SKIPPED: no model at %s; tools/get-model fetches it\n", path);
-        return 77;
-    }
-    fclose(f);
+    if (!find_smollm2(path, sizeof path)) return 77;
     return cmocka_run_group_tests(tests, read_reference, NULL);
 }

@@ -1,6 +1,6 @@
 /*
  * SmolLM2's ids of whole texts, by the hash of those that Hugging Face `tokenizers` gives (make_smollm2_ids.py writes
- * them). Needs the model file, named by TNN_TEST_MODEL or in the cache folder, and the texts; skipped without.
+ * them). Skipped without the model file (support/smollm2.h) or the texts.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,22 +18,10 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/rng.h"
-
-#define MODEL_NAME "SmolLM2-135M-Instruct-Q4_1.gguf"
+#include "support/smollm2.h"
 
 static tnn_gguf *model;
 static tnn_tokenizer *tokenizer;
-
-static void model_path(char *path, size_t size) {
-    const char *named = getenv("TNN_TEST_MODEL"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (named) {
-        snprintf(path, size, "%s", named);
-    } else if (cache && cache[0]) {
-        snprintf(path, size, "%s/tinynn/%s", cache, MODEL_NAME);
-    } else {
-        snprintf(path, size, "%s/.cache/tinynn/%s", home ? home : "", MODEL_NAME);
-    }
-}
 
 static bool exists(const char *path) {
     FILE *f = fopen(path, "rb");
@@ -110,11 +98,7 @@ static void special_tokens(void **state) {
 
 int main(void) {
     char path[1024];
-    model_path(path, sizeof path);
-    if (!exists(path)) {
-        fprintf(stderr, "SKIPPED: no model file %s\n", path);
-        return 77;
-    }
+    if (!find_smollm2(path, sizeof path)) return 77;
     tnn_error err = {0};
     if (tnn_gguf_open(&model, path, NULL, &err) || tnn_tokenizer_new(&tokenizer, model, NULL, &err)) {
         fprintf(stderr, "%s\n", err.text);
