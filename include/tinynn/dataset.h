@@ -67,7 +67,7 @@ typedef struct tnn_cursor {
 /* Rows for tnn_trainer_accumulate, owned. */
 typedef struct tnn_batch_buffer {
     int64_t n_rows;
-    int32_t *ids, *positions, *starts, *targets;
+    int32_t *ids, *positions, *starts, *targets, *samples;
     float *weights;
     int64_t n_targets; /* rows with a target */
     int64_t n_tokens;  /* rows that are not padding */

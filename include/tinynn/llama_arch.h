@@ -163,6 +163,10 @@ typedef struct tnn_forward_args {
     tnn_logits_mode logits;
     tnn_tensor *logit_rows; /* I32 [n]; TNN_LOGITS_ROWS only */
     bool recompute;         /* in training: keep what enters each layer, compute the rest again on the way back */
+    /* Of what goes into low-rank pairs, in training; 0: none. samples I32 [T]: number of the sequence a row is of. */
+    float lora_dropout;
+    uint64_t dropout_seed;
+    tnn_tensor *samples;
     const char *taps; /* comma-separated globs over tap names (blk.*.resid_post); matched tensors become outputs */
 } tnn_forward_args;
 

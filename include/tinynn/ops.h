@@ -29,6 +29,14 @@ TNN_API tnn_tensor *tnn_add(tnn_graph *g, tnn_tensor *a, tnn_tensor *b);
 /* factor * x. */
 TNN_API tnn_tensor *tnn_scale(tnn_graph *g, tnn_tensor *x, float factor);
 
+/*
+ * Dropout (Srivastava et al. 2014): x F32 [n, T] -> element i of row t is 0 with probability p in [0, 1), x / (1 - p)
+ * otherwise. What is dropped is a function of seed, stream, samples[t], positions[t] (I32 [T]) and i alone: where a row
+ * lies in a batch, or which thread has it, does not matter, and the gradient drops the same.
+ */
+TNN_API tnn_tensor *tnn_dropout(tnn_graph *g, tnn_tensor *x, tnn_tensor *samples, tnn_tensor *positions, float p,
+                                uint64_t seed, uint64_t stream);
+
 /* x / sqrt(mean(x^2) + eps) * gamma over ne[0] (Zhang & Sennrich 2019): x F32 [n, ...], gamma F32 [n]. */
 TNN_API tnn_tensor *tnn_rms_norm(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma, float eps);
 
@@ -190,6 +198,15 @@ TNN_API void tnn_adamw(tnn_graph *g, tnn_tensor *value, tnn_tensor *grad, tnn_te
                        tnn_tensor *hyper);
 /* value -= lr * (momentum buffer m = momentum * m + grad * factor); hyper F32 [4]: lr, momentum, decay, factor. */
 TNN_API void tnn_sgd(tnn_graph *g, tnn_tensor *value, tnn_tensor *grad, tnn_tensor *m, tnn_tensor *hyper);
+/*
+ * One step of Muon (Jordan et al. 2024): momentum, made orthogonal by five Newton-Schulz iterations, for a matrix.
+ * value, grad, m persistent F32 [in, out]; hyper F32 [4], an input or persistent: lr, momentum, decay, factor applied
+ * to the gradient. With m = momentum m + (1 - momentum) g and u = (1 - momentum) g + momentum m (Nesterov), X = u /
+ * ||u||, five times A = X X^T, X = 3.4445 X + (2.0315 A^2 - 4.7750 A) X; value -= lr (decay value + 0.2 sqrt(max(in,
+ * out)) X). The last factor gives updates the size of AdamW's, so that both share a learning rate (Liu et al. 2025,
+ * "Muon is scalable for LLM training", eq. 4).
+ */
+TNN_API void tnn_muon(tnn_graph *g, tnn_tensor *value, tnn_tensor *grad, tnn_tensor *m, tnn_tensor *hyper);
 /* Sets every element of a persistent F32 tensor to zero. */
 TNN_API void tnn_zero(tnn_graph *g, tnn_tensor *t);
 /* Sum of squares of an F32 tensor -> F64 [1], summed in double in a fixed order. */

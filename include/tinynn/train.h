@@ -66,12 +66,13 @@ typedef enum tnn_schedule {
     SCHEDULE(lr_scheduler, "course of the learning rate after warmup")                                                 \
     INT(warmup_steps, 0, 0, 100000000, "steps over which the learning rate rises from zero")                           \
     FLOAT(warmup_ratio, 0, 0, 1, "the same as a share of all steps; counts where warmup_steps is 0")                   \
-    OPTIMIZER(optimizer, "adamw or sgd")                                                                               \
+    OPTIMIZER(optimizer, "adamw, sgd, or muon: Muon for the matrices of the blocks, AdamW for the rest")               \
     FLOAT(weight_decay, 0.01, 0, 100, "decoupled weight decay of matrices")                                            \
     FLOAT(beta1, 0.9, 0, 0.999999, "AdamW: decay of the first moment")                                                 \
     FLOAT(beta2, 0.999, 0, 0.9999999, "AdamW: decay of the second moment")                                             \
     FLOAT(eps, 1e-8, 0, 1, "AdamW: epsilon")                                                                           \
     FLOAT(momentum, 0, 0, 0.999999, "SGD: momentum")                                                                   \
+    FLOAT(muon_momentum, 0.95, 0, 0.999999, "Muon: momentum")                                                          \
     FLOAT(grad_clip, 1, 0, 1e9, "largest gradient norm; 0: no limit")                                                  \
     INT(seed, 0, 0, INT64_MAX, "of weights and order")                                                                 \
     FLAG(mask_prompt, true, "loss on the answers alone")                                                               \
@@ -79,6 +80,7 @@ typedef enum tnn_schedule {
     FLAG(grad_checkpoint, false, "compute layers again on the way back, to save memory")                               \
     INT(lora_rank, 8, 1, 4096, "rank of the pairs")                                                                    \
     FLOAT(lora_alpha, 16, 0, 1e6, "strength of the pairs: alpha / rank")                                               \
+    FLOAT(lora_dropout, 0, 0, 0.99, "share of what goes into the pairs that is left out, in training")                 \
     FLAG(rslora, false, "strength alpha / sqrt(rank)")                                                                 \
     STRING(lora_modules, "all-linear", "linears of the blocks that get pairs: attn_q,ffn_up,... or all-linear")        \
     INT(num_layers, -1, -1, 4096, "last layers that get pairs; -1: all")                                               \

@@ -14,15 +14,19 @@
 extern "C" {
 #endif
 
-typedef enum tnn_optimizer { TNN_OPTIMIZER_ADAMW, TNN_OPTIMIZER_SGD } tnn_optimizer;
+/* MUON: Muon for the matrices of the blocks, AdamW for everything else. */
+typedef enum tnn_optimizer { TNN_OPTIMIZER_ADAMW, TNN_OPTIMIZER_SGD, TNN_OPTIMIZER_MUON } tnn_optimizer;
 
 typedef struct tnn_trainer_options {
     int64_t n_rows; /* rows (tokens) of a batch, padding included; > 0 */
     tnn_optimizer optimizer;
     float beta1, beta2, eps; /* AdamW: 0.9, 0.999, 1e-8 */
     float momentum;          /* SGD: 0 */
+    float muon_momentum;     /* Muon: 0.95 */
     float weight_decay;      /* on matrices only; 0.01 */
     float grad_clip;         /* largest gradient norm; 0: no limit; 1 */
+    float lora_dropout;      /* of what goes into low-rank pairs; 0 */
+    uint64_t seed;           /* of dropout; 0 */
     bool evaluates;          /* plan for tnn_trainer_evaluate at once */
     bool recompute;          /* trade time for memory: compute each layer's inside again on the way back */
     const char *taps;        /* globs of stages to keep; NULL: none */
@@ -41,6 +45,7 @@ typedef struct tnn_batch {
     const int32_t *starts;
     const int32_t *targets;
     const float *weights;
+    const int32_t *samples; /* a number of t's sequence, for dropout; NULL where there is none */
 } tnn_batch;
 
 typedef struct tnn_trainer tnn_trainer;

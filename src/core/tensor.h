@@ -29,6 +29,10 @@ typedef union tnn__op_params {
         float factor;
     } scale;
     struct {
+        uint64_t seed, stream;
+        float p;
+    } dropout;
+    struct {
         tnn_rope_config config;
         bool inverse;
     } rope;

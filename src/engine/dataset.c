@@ -167,29 +167,31 @@ static int64_t shuffled_index(uint64_t seed, int64_t epoch, int64_t index, int64
 tnn_status tnn_batch_buffer_init(tnn_batch_buffer *b, int64_t n_rows, const tnn_allocator *allocator, tnn_error *err) {
     *b = (tnn_batch_buffer){.n_rows = n_rows, .allocator = *tnn__allocator_or_default(allocator)};
     size_t n = n_rows > 0 ? (size_t)n_rows : 0;
-    b->ids = tnn__calloc_array(&b->allocator, 4 * n, sizeof *b->ids);
+    b->ids = tnn__calloc_array(&b->allocator, 5 * n, sizeof *b->ids);
     b->weights = tnn__calloc_array(&b->allocator, n, sizeof *b->weights);
     if (!b->ids || !b->weights) {
         tnn_batch_buffer_free(b);
-        return tnn__fail_nomem(err, "a batch", 5 * n * sizeof *b->ids);
+        return tnn__fail_nomem(err, "a batch", 6 * n * sizeof *b->ids);
     }
     b->positions = b->ids + n;
     b->starts = b->ids + 2 * n;
     b->targets = b->ids + 3 * n;
+    b->samples = b->ids + 4 * n;
     return TNN_OK;
 }
 
 void tnn_batch_buffer_free(tnn_batch_buffer *b) {
-    if (b->ids) tnn__free_array(&b->allocator, b->ids, 4 * (size_t)b->n_rows, sizeof *b->ids);
+    if (b->ids) tnn__free_array(&b->allocator, b->ids, 5 * (size_t)b->n_rows, sizeof *b->ids);
     if (b->weights) tnn__free_array(&b->allocator, b->weights, (size_t)b->n_rows, sizeof *b->weights);
     *b = (tnn_batch_buffer){0};
 }
 
 tnn_batch tnn_batch_buffer_view(const tnn_batch_buffer *b) {
-    return (tnn_batch){b->ids, b->positions, b->starts, b->targets, b->weights};
+    return (tnn_batch){b->ids, b->positions, b->starts, b->targets, b->weights, b->samples};
 }
 
-static void add_sequence(tnn_batch_buffer *b, const int32_t *ids, const char *trained, int64_t n) {
+/* `sample` counts sequences over all epochs; its low bits tell neighbours apart. */
+static void add_sequence(tnn_batch_buffer *b, int64_t sample, const int32_t *ids, const char *trained, int64_t n) {
     int64_t start = b->n_tokens;
     for (int64_t i = 0; i < n; i++) {
         int64_t row = start + i;
@@ -197,6 +199,7 @@ static void add_sequence(tnn_batch_buffer *b, const int32_t *ids, const char *tr
         b->ids[row] = ids[i];
         b->positions[row] = (int32_t)i;
         b->starts[row] = (int32_t)start;
+        b->samples[row] = (int32_t)(sample & INT32_MAX);
         b->targets[row] = has_target ? ids[i + 1] : -1;
         b->weights[row] = has_target ? 1.0f : 0.0f;
         b->n_targets += has_target;
@@ -211,6 +214,7 @@ static void pad(tnn_batch_buffer *b) {
         b->ids[row] = 0;
         b->positions[row] = 0;
         b->starts[row] = (int32_t)row;
+        b->samples[row] = 0;
         b->targets[row] = -1;
         b->weights[row] = 0.0f;
     }
@@ -227,7 +231,7 @@ void tnn_batch_fill(tnn_batch_buffer *b, const tnn_dataset *d, tnn_cursor *curso
         int64_t n;
         const int32_t *ids = tnn_dataset_sequence(d, i, &trained, &n);
         if (n > b->n_rows - b->n_tokens) break;
-        add_sequence(b, ids, trained, n);
+        add_sequence(b, cursor->epoch * n_sequences + i, ids, trained, n);
         cursor->index++;
         /* A batch does not reach into the next epoch: what an epoch is stays clear. */
         if (cursor->index >= n_sequences) break;

@@ -22,15 +22,17 @@ typedef struct forward {
     tnn_graph *graph; /* NULL: not built */
     tnn_plan *plan;
     tnn_tensor *ids, *positions, *starts, *targets, *weights;
-    tnn_tensor *losses; /* [n_rows] */
+    tnn_tensor *samples; /* NULL: no dropout */
+    tnn_tensor *losses;  /* [n_rows] */
 } forward;
+
+/* Hyperparameters come in sets: matrices decay, vectors do not; matrices that Muon trains have others. */
+typedef enum hyper_set { DECAYED, UNDECAYED, ORTHOGONAL, N_SETS } hyper_set;
 
 typedef struct trained {
     tnn_tensor *value, *grad, *m, *v;
+    hyper_set set;
 } trained;
-
-/* Hyperparameters come in two sets: matrices decay, vectors do not. */
-enum { DECAYED, UNDECAYED, N_SETS };
 
 struct tnn_trainer {
     tnn_session *session;
@@ -55,11 +57,15 @@ struct tnn_trainer {
     } update;
 };
 
-#define N_HYPER 8
+#define MAX_HYPER 8
 
 tnn_trainer_options tnn_trainer_options_default(void) {
-    return (
-        tnn_trainer_options){.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0.01f, .grad_clip = 1.0f};
+    return (tnn_trainer_options){.beta1 = 0.9f,
+                                 .beta2 = 0.999f,
+                                 .eps = 1e-8f,
+                                 .muon_momentum = 0.95f,
+                                 .weight_decay = 0.01f,
+                                 .grad_clip = 1.0f};
 }
 
 /* --- options --- */
@@ -77,7 +83,9 @@ static tnn_status check_options(const tnn_trainer_options *o, tnn_error *err) {
     if (!status) status = check_option("beta2", o->beta2, 0.0f, 0.9999999f, err);
     if (!status) status = check_option("eps", o->eps, 0.0f, 1.0f, err);
     if (!status) status = check_option("momentum", o->momentum, 0.0f, 0.999999f, err);
+    if (!status) status = check_option("Muon's momentum", o->muon_momentum, 0.0f, 0.999999f, err);
     if (!status) status = check_option("weight decay", o->weight_decay, 0.0f, 100.0f, err);
+    if (!status) status = check_option("dropout", o->lora_dropout, 0.0f, 0.99f, err);
     if (!status) status = check_option("gradient clip", o->grad_clip, 0.0f, 1e9f, err);
     return status;
 }
@@ -108,10 +116,19 @@ static tnn_tensor *moment(tnn_trainer *t, const tnn_tensor *value, tnn_error *er
     return tnn_store_tensor(t->store, "", TNN_TYPE_F32, n_dims_of(value), tnn_tensor_ne(value), err);
 }
 
+/* Muon is for the matrices inside the body; embedding and head, whose rows are tokens, are AdamW's (Jordan 2024). */
+static hyper_set set_of(const tnn_trainer *t, const tnn_tensor *value) {
+    const char *name = tnn_tensor_name(value);
+    if (n_dims_of(value) < 2) return UNDECAYED;
+    bool of_tokens = strcmp(name, "token_embd.weight") == 0 || strcmp(name, "output.weight") == 0;
+    return t->options.optimizer == TNN_OPTIMIZER_MUON && n_dims_of(value) == 2 && !of_tokens ? ORTHOGONAL : DECAYED;
+}
+
 static tnn_status take_param(tnn_trainer *t, tnn_tensor *value, size_t *offset, tnn_error *err) {
     trained *p = &t->params[t->n_params];
-    bool adamw = t->options.optimizer == TNN_OPTIMIZER_ADAMW;
     p->value = value;
+    p->set = set_of(t, value);
+    bool adamw = t->options.optimizer != TNN_OPTIMIZER_SGD && p->set != ORTHOGONAL;
     p->grad = tnn_store_view(t->store, tnn_tensor_name(value), t->grads, *offset, TNN_TYPE_F32, n_dims_of(value),
                              tnn_tensor_ne(value), err);
     if (!p->grad || !(p->m = moment(t, value, err)) || (adamw && !(p->v = moment(t, value, err)))) {
@@ -173,12 +190,17 @@ static tnn_status forward_build(tnn_trainer *t, forward *f, int64_t n, bool trai
     f->starts = tnn_input(g, "starts", TNN_TYPE_I32, 1, &n);
     f->targets = tnn_input(g, "targets", TNN_TYPE_I32, 1, &n);
     f->weights = tnn_input(g, "weights", TNN_TYPE_F32, 1, &n);
+    bool drops = training && t->options.lora_dropout > 0.0f;
+    f->samples = drops ? tnn_input(g, "samples", TNN_TYPE_I32, 1, &n) : NULL;
     tnn_forward_args args = {
         .ids = f->ids,
         .positions = f->positions,
         .starts = f->starts,
         .logits = TNN_LOGITS_NONE,
         .recompute = training && t->options.recompute,
+        .lora_dropout = drops ? t->options.lora_dropout : 0.0f,
+        .dropout_seed = t->options.seed,
+        .samples = f->samples,
         .taps = training ? t->options.taps : NULL,
     };
     tnn_llama_arch_forward_out out = tnn_llama_arch_build_forward(t->arch, g, &args);
@@ -197,18 +219,27 @@ static tnn_status build_norm(tnn_trainer *t, tnn_error *err) {
     return tnn_graph_plan(&t->norm.plan, t->norm.graph, err);
 }
 
+static const char *const set_names[N_SETS] =
+    {[DECAYED] = "hyper of matrices", [UNDECAYED] = "hyper of vectors", [ORTHOGONAL] = "hyper of Muon"};
+
+static int64_t n_hyper(const tnn_trainer *t, hyper_set set) {
+    return t->options.optimizer == TNN_OPTIMIZER_SGD || set == ORTHOGONAL ? 4 : MAX_HYPER;
+}
+
 static tnn_status build_update(tnn_trainer *t, tnn_error *err) {
     tnn_status status = tnn_graph_new(&t->update.graph, t->session, err);
     if (status) return status;
     tnn_graph *g = t->update.graph;
-    bool adamw = t->options.optimizer == TNN_OPTIMIZER_ADAMW;
-    const int64_t n_hyper = adamw ? 8 : 4;
-    t->update.hyper[DECAYED] = tnn_input(g, "hyper", TNN_TYPE_F32, 1, &n_hyper);
-    t->update.hyper[UNDECAYED] = tnn_input(g, "hyper of vectors", TNN_TYPE_F32, 1, &n_hyper);
+    for (int set = 0; set < N_SETS; set++) {
+        const int64_t n = n_hyper(t, (hyper_set)set);
+        t->update.hyper[set] = tnn_input(g, set_names[set], TNN_TYPE_F32, 1, &n);
+    }
     for (int64_t i = 0; i < t->n_params; i++) {
         const trained *p = &t->params[i];
-        tnn_tensor *hyper = t->update.hyper[n_dims_of(p->value) > 1 ? DECAYED : UNDECAYED];
-        if (adamw) {
+        tnn_tensor *hyper = t->update.hyper[p->set];
+        if (p->set == ORTHOGONAL) {
+            tnn_muon(g, p->value, p->grad, p->m, hyper);
+        } else if (p->v) {
             tnn_adamw(g, p->value, p->grad, p->m, p->v, hyper);
         } else {
             tnn_sgd(g, p->value, p->grad, p->m, hyper);
@@ -272,6 +303,9 @@ static tnn_status run_batch(const forward *f, const tnn_batch *batch, double *lo
     if (!status) status = tnn_plan_set(f->plan, f->starts, batch->starts, n * sizeof(int32_t), err);
     if (!status) status = tnn_plan_set(f->plan, f->targets, batch->targets, n * sizeof(int32_t), err);
     if (!status) status = tnn_plan_set(f->plan, f->weights, batch->weights, n * sizeof(float), err);
+    if (f->samples && !batch->samples)
+        return tnn__fail(err, TNN_E_ARG, "a batch without the numbers of its samples: dropout needs them");
+    if (!status && f->samples) status = tnn_plan_set(f->plan, f->samples, batch->samples, n * sizeof(int32_t), err);
     if (!status) status = tnn_plan_run(f->plan, err);
     if (status) return status;
     const float *losses = tnn_plan_data(f->plan, f->losses);
@@ -301,19 +335,19 @@ static tnn_status set_hyper(tnn_trainer *t, float lr, float factor, tnn_error *e
     double step = (double)t->step + 1.0;
     tnn_status status = TNN_OK;
     for (int set = 0; set < N_SETS && !status; set++) {
-        float decay = set == DECAYED ? o->weight_decay : 0.0f;
-        const float adamw[N_HYPER] = {lr,
-                                      o->beta1,
-                                      o->beta2,
-                                      o->eps,
-                                      decay,
-                                      (float)(1.0 - pow((double)o->beta1, step)),
-                                      (float)(1.0 - pow((double)o->beta2, step)),
-                                      factor};
-        const float sgd[4] = {lr, o->momentum, decay, factor};
-        bool is_adamw = o->optimizer == TNN_OPTIMIZER_ADAMW;
-        status = tnn_plan_set(t->update.plan, t->update.hyper[set], is_adamw ? adamw : sgd,
-                              is_adamw ? sizeof adamw : sizeof sgd, err);
+        float decay = set == UNDECAYED ? 0.0f : o->weight_decay;
+        const float adamw[MAX_HYPER] = {lr,
+                                        o->beta1,
+                                        o->beta2,
+                                        o->eps,
+                                        decay,
+                                        (float)(1.0 - pow((double)o->beta1, step)),
+                                        (float)(1.0 - pow((double)o->beta2, step)),
+                                        factor};
+        const float four[4] = {lr, set == ORTHOGONAL ? o->muon_momentum : o->momentum, decay, factor};
+        int64_t n = n_hyper(t, (hyper_set)set);
+        status = tnn_plan_set(t->update.plan, t->update.hyper[set], n == MAX_HYPER ? adamw : four,
+                              (size_t)n * sizeof(float), err);
     }
     return status;
 }

@@ -21,7 +21,7 @@ static const char *const schedule_names[] = {
     TNN_SCHEDULE_LIST(X)
 #undef X
         NULL};
-static const char *const optimizer_names[] = {"adamw", "sgd", NULL};
+static const char *const optimizer_names[] = {"adamw", "sgd", "muon", NULL};
 
 const char *tnn__recipe_name(tnn_recipe r) {
     return recipe_names[r];
@@ -37,14 +37,31 @@ static unsigned recipes_of(const char *name) {
         const char *name;
         unsigned recipes;
     } some[] = {
-        {"model", ALL & ~BIT(SCRATCH)}, {"tokenizer", BIT(SCRATCH)}, {"like", NEW_BODY},
-        {"new_body", BIT(WARM_START)},  {"lora_rank", BIT(LORA)},    {"lora_alpha", BIT(LORA)},
-        {"rslora", BIT(LORA)},          {"lora_modules", BIT(LORA)}, {"num_layers", BIT(LORA)},
-        {"d_model", NEW_BODY},          {"n_layers", NEW_BODY},      {"n_heads", NEW_BODY},
-        {"n_kv_heads", NEW_BODY},       {"d_head", NEW_BODY},        {"d_ff", NEW_BODY},
-        {"context_length", NEW_BODY},   {"rope_base", NEW_BODY},     {"untied", NEW_BODY},
-        {"layer_kinds", NEW_BODY},      {"gdn_key_heads", NEW_BODY}, {"gdn_value_heads", NEW_BODY},
-        {"gdn_head_dim", NEW_BODY},     {"gdn_conv", NEW_BODY},      {"save_type", ALL & ~BIT(LORA)},
+        {"model", ALL & ~BIT(SCRATCH)},
+        {"tokenizer", BIT(SCRATCH)},
+        {"like", NEW_BODY},
+        {"new_body", BIT(WARM_START)},
+        {"lora_rank", BIT(LORA)},
+        {"lora_alpha", BIT(LORA)},
+        {"rslora", BIT(LORA)},
+        {"lora_dropout", BIT(LORA)},
+        {"lora_modules", BIT(LORA)},
+        {"num_layers", BIT(LORA)},
+        {"d_model", NEW_BODY},
+        {"n_layers", NEW_BODY},
+        {"n_heads", NEW_BODY},
+        {"n_kv_heads", NEW_BODY},
+        {"d_head", NEW_BODY},
+        {"d_ff", NEW_BODY},
+        {"context_length", NEW_BODY},
+        {"rope_base", NEW_BODY},
+        {"untied", NEW_BODY},
+        {"layer_kinds", NEW_BODY},
+        {"gdn_key_heads", NEW_BODY},
+        {"gdn_value_heads", NEW_BODY},
+        {"gdn_head_dim", NEW_BODY},
+        {"gdn_conv", NEW_BODY},
+        {"save_type", ALL & ~BIT(LORA)},
     };
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         if (strcmp(some[i].name, name) == 0) return some[i].recipes;

@@ -390,8 +390,11 @@ static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
         .beta2 = (float)c->beta2,
         .eps = (float)c->eps,
         .momentum = (float)c->momentum,
+        .muon_momentum = (float)c->muon_momentum,
         .weight_decay = (float)c->weight_decay,
         .grad_clip = (float)c->grad_clip,
+        .lora_dropout = (float)c->lora_dropout,
+        .seed = (uint64_t)c->seed,
         .evaluates = r->valid != NULL,
         .recompute = c->grad_checkpoint,
         .taps = given(c->tap) ? c->tap : NULL,
@@ -481,7 +484,7 @@ tnn_train_plan tnn_run_plan(const tnn_run *r) {
     for (int64_t i = 0; r->base && i < tnn_gguf_n_tensors(r->base); i++) {
         plan.mapped_bytes += tnn_gguf_tensor_at(r->base, i)->n_bytes;
     }
-    size_t per_row = 4 * sizeof(int32_t) + sizeof(float), per_token = sizeof(int32_t) + 1;
+    size_t per_row = 5 * sizeof(int32_t) + sizeof(float), per_token = sizeof(int32_t) + 1;
     plan.memory_bytes = plan.weight_bytes + plan.trainer_bytes + plan.mapped_bytes +
                         (size_t)plan.tokens_per_step * per_row +
                         (size_t)(plan.train.n_tokens + plan.valid.n_tokens) * per_token;

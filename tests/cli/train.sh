@@ -81,6 +81,23 @@ expect 0 "$TNN" train scratch --text text --tokenizer tiny.gguf $shape $small --
 [ -s "$(head -1 out)" ] || fail "the result is not where it was said to be"
 expect_out 'runs/scratch-'
 
+# Stopped halfway, a run with dropout ends as one that was not.
+lora="$TNN train lora tiny.gguf --text text --lora-dropout 0.3 --iters 400 $small --learning-rate 1e-3 --save-every 0"
+$lora --out whole-lora >out 2>err || fail "the whole run"
+: >err
+$lora --out halves-lora >out 2>err &
+pid=$!
+while ! grep -q '^step 10/' err; do sleep 0.02; done
+kill $pid
+wait $pid && fail "the run was not stopped"
+expect 0 "$TNN" train --resume halves-lora
+cmp -s whole-lora/adapter.gguf halves-lora/adapter.gguf || fail "the resumed run gives another adapter"
+
+# Muon, for the matrices of the blocks.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --text text --tokenizer bytes $shape $small --iters 25 --optimizer muon --out muon --json
+expect_json 'd["loss"] < 5'
+
 # --plan writes nothing, and shows what is learned: every answer, and nothing else.
 expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --max-seq-length 128 --batch-size 1 --plan --json --out plan
 [ ! -e plan ] || fail "--plan wrote a folder"

@@ -96,7 +96,7 @@ static void train(const run *r, int n_steps) {
     static const int32_t ids[ROWS] = {1, 2, 3, 4, 5, 6}, positions[ROWS] = {0, 1, 2, 3, 4, 5}, starts[ROWS] = {0},
                          targets[ROWS] = {2, 3, 4, 5, 6, -1};
     static const float weights[ROWS] = {0.2f, 0.2f, 0.2f, 0.2f, 0.2f, 0.0f};
-    const tnn_batch batch = {ids, positions, starts, targets, weights};
+    const tnn_batch batch = {ids, positions, starts, targets, weights, NULL};
     for (int i = 0; i < n_steps; i++) {
         double loss;
         ok(tnn_trainer_accumulate(r->trainer, &batch, &loss, &err));

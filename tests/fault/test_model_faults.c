@@ -116,7 +116,7 @@ static tnn_status train_steps(tnn_trainer *t, tnn_error *err) {
     static const int32_t ids[ROWS] = {1, 2, 3, 4, 5, 6}, positions[ROWS] = {0, 1, 2, 3, 4, 5}, starts[ROWS] = {0},
                          targets[ROWS] = {2, 3, 4, 5, 6, -1};
     static const float weights[ROWS] = {0.2f, 0.2f, 0.2f, 0.2f, 0.2f, 0.0f};
-    const tnn_batch batch = {ids, positions, starts, targets, weights};
+    const tnn_batch batch = {ids, positions, starts, targets, weights, NULL};
     double loss;
     tnn_status status = tnn_trainer_accumulate(t, &batch, &loss, err);
     if (!status) status = tnn_trainer_update(t, 1e-3f, &loss, err);

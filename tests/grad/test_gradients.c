@@ -141,6 +141,11 @@ static void case_scale(fixture *f) {
     result(f, tnn_scale(f->graph, param(f, 1, 0, NE(6, T)), -0.625f));
 }
 
+static void case_dropout(fixture *f) {
+    tnn_tensor *x = param(f, 1, 0, NE(19, T));
+    result(f, tnn_dropout(f->graph, x, ints(f, ids, T), ints(f, positions, T), 0.4f, 3, 4));
+}
+
 static void case_rms_norm(fixture *f) {
     tnn_tensor *x = param(f, 1, 0, NE(6, 3, T)), *gamma = param(f, 0.2, 1, NE(6));
     result(f, tnn_rms_norm(f->graph, x, gamma, 1e-5f));
@@ -406,6 +411,7 @@ static const struct {
     {"linear", case_linear},
     {"add", case_add},
     {"scale", case_scale},
+    {"dropout", case_dropout},
     {"rms_norm", case_rms_norm},
     {"rms_norm, many rows", case_rms_norm_many_rows},
     {"swiglu", case_swiglu},

@@ -154,7 +154,7 @@ static batch make_batch(int step) {
 }
 
 static tnn_batch view(const batch *b) {
-    return (tnn_batch){b->ids, b->positions, b->starts, b->targets, b->weights};
+    return (tnn_batch){b->ids, b->positions, b->starts, b->targets, b->weights, NULL};
 }
 
 static double one_step(const run *r, int step, float lr) {

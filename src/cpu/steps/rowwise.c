@@ -47,6 +47,10 @@ void tnn__lower_scale(tnn__lowering *l, const tnn_tensor *node) {
     lower_simple(l, node, tnn__steps_for(node)->scale, 1);
 }
 
+void tnn__lower_dropout(tnn__lowering *l, const tnn_tensor *node) {
+    lower_simple(l, node, tnn__steps_for(node)->dropout, 3);
+}
+
 void tnn__lower_swiglu(tnn__lowering *l, const tnn_tensor *node) {
     lower_simple(l, node, tnn__steps_for(node)->swiglu, 2);
 }

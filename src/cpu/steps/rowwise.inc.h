@@ -1,6 +1,7 @@
 /* Row by row: embedding rows, sums, norms, SwiGLU, rotation, and their ways back. obj[0] is written. */
 #include <math.h>
 
+#include "base/rng.h"
 #include "cpu/steps/real.h"
 
 /* obj y, table, ids */
@@ -54,6 +55,40 @@ static void run_scale(const tnn__program *p, const tnn__step *st, int64_t task, 
     real *y = tnn__ptr(p, st->obj[0]), factor = (real)st->node->params.scale.factor;
     for (int64_t i = r0 * n; i < r1 * n; i++) {
         y[i] = factor * x[i];
+    }
+}
+
+/* Eight elements of a row: which of them stay. 16 bits decide each, so p counts in steps of 2^-16. */
+static void drop_eight(uint64_t seed, uint64_t stream, int64_t block, uint32_t limit, real scale, real keep[8]) {
+    uint32_t words[4];
+    tnn__philox(seed, stream, (uint64_t)block, words);
+    for (int i = 0; i < 4; i++) {
+        keep[2 * i] = (words[i] & 0xFFFFu) < limit ? (real)0 : scale;
+        keep[2 * i + 1] = words[i] >> 16 < limit ? (real)0 : scale;
+    }
+}
+
+/* obj y, x, samples, positions. A row's (sample, position) picks a generator of its own. */
+static void run_dropout(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    const tnn_tensor *node = st->node;
+    int64_t n = tnn__row_elements(node), r0, r1;
+    real *y = tnn__ptr(p, st->obj[0]);
+    const real *x = tnn__ptr(p, st->obj[1]);
+    const int32_t *samples = tnn__ptr(p, st->obj[2]), *positions = tnn__ptr(p, st->obj[3]);
+    uint32_t limit = (uint32_t)lrintf(node->params.dropout.p * 65536.0f);
+    real scale = (real)(65536.0 / (65536.0 - (double)limit));
+    tnn__task_rows(st, task, &r0, &r1);
+    for (int64_t t = r0; t < r1; t++) {
+        uint32_t key[4];
+        real keep[8];
+        tnn__philox(node->params.dropout.seed, node->params.dropout.stream,
+                    (uint64_t)(uint32_t)samples[t] << 32 | (uint32_t)positions[t], key);
+        uint64_t seed = (uint64_t)key[0] << 32 | key[1], stream = (uint64_t)key[2] << 32 | key[3];
+        for (int64_t i = 0; i < n; i++) {
+            if (i % 8 == 0) drop_eight(seed, stream, i / 8, limit, scale, keep);
+            y[t * n + i] = keep[i % 8] * x[t * n + i];
+        }
     }
 }
 

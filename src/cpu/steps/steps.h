@@ -8,7 +8,7 @@
 #include "cpu/program.h"
 
 typedef struct tnn__step_fns {
-    tnn__run_fn *rows, *add, *scale, *swiglu, *rms_norm, *rope_angles, *rope;
+    tnn__run_fn *rows, *add, *scale, *dropout, *swiglu, *rms_norm, *rope_angles, *rope;
     tnn__run_fn *linear, *attn_tile;
     tnn__run_fn *accumulate, *bias_grad, *rows_back, *rms_norm_back, *sum_partials, *swiglu_back;
     tnn__run_fn *linear_dx, *linear_dw, *attn_back, *attn_back_sum;

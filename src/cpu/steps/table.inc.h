@@ -3,6 +3,7 @@ const tnn__step_fns TABLE = {
     .rows = run_rows,
     .add = run_add,
     .scale = run_scale,
+    .dropout = run_dropout,
     .swiglu = run_swiglu,
     .rms_norm = run_rms_norm,
     .rope_angles = run_rope_angles,

@@ -1,4 +1,5 @@
-/* Updates, elementwise over chunks of fixed size, and the sum of squares. F32 only. */
+/* Updates, over chunks or rows of fixed number, and the sum of squares. F32 only. */
+#include <math.h>
 #include <string.h>
 
 #include "cpu/steps/steps.h"
@@ -63,6 +64,97 @@ static void run_sgd(const tnn__program *p, const tnn__step *st, int64_t task, vo
 
 void tnn__lower_sgd(tnn__lowering *l, const tnn_tensor *node) {
     lower_chunks(l, node, run_sgd, 3);
+}
+
+/* --- muon: tasks of rows of the value; u and X are turned where it has more rows than columns --- */
+
+/* Where element (i, row) of a matrix [in, out] is in u and X. */
+static int64_t turned_index(const tnn_tensor *value, int64_t i, int64_t row) {
+    return value->ne[1] > value->ne[0] ? i * value->ne[1] + row : row * value->ne[0] + i;
+}
+
+static tnn__step *lower_matrix_rows(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run) {
+    tnn__step *st = tnn__lower_step(l, node, run);
+    if (st) st->n_tasks = tnn__n_tasks(node->src[0]->ne[1], TNN__ROW_TILE);
+    return st;
+}
+
+/* obj m, u, grad, hyper */
+static void run_muon_momentum(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    const tnn_tensor *value = st->node->src[0];
+    int64_t n = value->ne[0], row0, row1;
+    float *m = tnn__ptr(p, st->obj[0]), *u = tnn__ptr(p, st->obj[1]);
+    const float *grad = tnn__ptr(p, st->obj[2]), *h = tnn__ptr(p, st->obj[3]);
+    tnn__split(task, TNN__ROW_TILE, value->ne[1], &row0, &row1);
+    for (int64_t row = row0; row < row1; row++) {
+        for (int64_t i = 0; i < n; i++) {
+            float g = (1.0f - h[1]) * h[3] * grad[row * n + i], *to = &m[row * n + i];
+            *to = h[1] * *to + g;
+            u[turned_index(value, i, row)] = g + h[1] * *to;
+        }
+    }
+}
+
+void tnn__lower_muon_momentum(tnn__lowering *l, const tnn_tensor *node) {
+    tnn__obj m = tnn__lower_obj(l, node->src[0]), u = tnn__lower_obj(l, node);
+    tnn__obj grad = tnn__lower_obj(l, node->src[1]), hyper = tnn__lower_obj(l, node->src[2]);
+    tnn__step *st = lower_matrix_rows(l, node, run_muon_momentum);
+    if (!st) return;
+    tnn__step_writes(st, m);
+    tnn__step_writes(st, u);
+    tnn__step_reads(st, grad);
+    tnn__step_reads(st, hyper);
+}
+
+/* obj y, x, sum of its squares */
+static void run_muon_normalize(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    int64_t i0, i1;
+    tnn__split(task, CHUNK, tnn_tensor_elements(st->node), &i0, &i1);
+    float *y = tnn__ptr(p, st->obj[0]);
+    const float *x = tnn__ptr(p, st->obj[1]);
+    double sum = *(const double *)tnn__ptr(p, st->obj[2]);
+    float factor = sum > 0 ? (float)(1.0 / sqrt(sum)) : 0.0f;
+    for (int64_t i = i0; i < i1; i++) {
+        y[i] = factor * x[i];
+    }
+}
+
+void tnn__lower_muon_normalize(tnn__lowering *l, const tnn_tensor *node) {
+    tnn__obj y = tnn__lower_obj(l, node), x = tnn__lower_obj(l, node->src[0]), sum = tnn__lower_obj(l, node->src[1]);
+    tnn__step *st = tnn__lower_step(l, node, run_muon_normalize);
+    if (!st) return;
+    st->n_tasks = tnn__n_tasks(tnn_tensor_elements(node), CHUNK);
+    tnn__step_writes(st, y);
+    tnn__step_reads(st, x);
+    tnn__step_reads(st, sum);
+}
+
+/* obj value, X, hyper */
+static void run_muon_step(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    const tnn_tensor *node = st->node;
+    int64_t n = node->ne[0], row0, row1;
+    float *value = tnn__ptr(p, st->obj[0]), scale = node->params.scale.factor;
+    const float *x = tnn__ptr(p, st->obj[1]), *h = tnn__ptr(p, st->obj[2]);
+    tnn__split(task, TNN__ROW_TILE, node->ne[1], &row0, &row1);
+    for (int64_t row = row0; row < row1; row++) {
+        for (int64_t i = 0; i < n; i++) {
+            float *w = &value[row * n + i];
+            *w -= h[0] * (h[2] * *w + scale * x[turned_index(node, i, row)]);
+        }
+    }
+}
+
+void tnn__lower_muon_step(tnn__lowering *l, const tnn_tensor *node) {
+    tnn__obj value = tnn__lower_obj(l, node), x = tnn__lower_obj(l, node->src[1]),
+             hyper = tnn__lower_obj(l, node->src[2]);
+    tnn__step *st = lower_matrix_rows(l, node, run_muon_step);
+    if (!st) return;
+    tnn__step_writes(st, value);
+    tnn__step_reads(st, x);
+    tnn__step_reads(st, hyper);
 }
 
 static void run_zero(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {

@@ -13,8 +13,8 @@ static tnn_tensor *mix(const tnn__gdn_block *b, const tnn__block_ctx *ctx, tnn_g
     const tnn_forward_args *args = ctx->args;
     const tnn_layer_cache *cache = args->caches ? &args->caches[layer] : NULL;
     /* The projections before anything else: they read the same rows and can run side by side. */
-    tnn_tensor *qkv = tnn__linear_build(g, b->qkv, h), *z = tnn__linear_build(g, b->z, h);
-    tnn_tensor *alpha = tnn__linear_build(g, b->alpha, h), *beta = tnn__linear_build(g, b->beta, h);
+    tnn_tensor *qkv = tnn__linear_build(g, args, b->qkv, h), *z = tnn__linear_build(g, args, b->z, h);
+    tnn_tensor *alpha = tnn__linear_build(g, args, b->alpha, h), *beta = tnn__linear_build(g, args, b->beta, h);
     if (b->conv) {
         tnn_conv1d_args conv = {cache ? cache->conv : NULL, args->positions, args->slots, args->starts};
         qkv = tnn_conv1d_silu(g, qkv, b->conv, &conv);
@@ -50,7 +50,7 @@ tnn_tensor *tnn__gdn_block_forward(const tnn__gdn_block *b, const tnn__block_ctx
         mixed = tnn_rows(g, mixed, keep_rows);
         x = tnn_rows(g, x, keep_rows);
     }
-    tnn_tensor *out = tnn__tap(g, taps, layer, "attn_out", tnn__linear_build(g, b->output, mixed));
+    tnn_tensor *out = tnn__tap(g, taps, layer, "attn_out", tnn__linear_build(g, ctx->args, b->output, mixed));
     x = tnn_add(g, x, out);
     if (b->ffn.norm) x = tnn__ffn_forward(&b->ffn, ctx, g, layer, x);
     return tnn__tap(g, taps, layer, "resid_post", x);

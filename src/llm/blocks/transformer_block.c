@@ -13,9 +13,10 @@ static tnn_tensor *gqa(const tnn__transformer_block *b, const tnn__block_ctx *ct
     const tnn_llama_hparams *hp = ctx->hparams;
     const tnn_forward_args *args = ctx->args;
     /* The three projections before anything else: they read the same rows and can run side by side. */
-    tnn_tensor *q = tnn__split_heads(g, tnn__linear_build(g, b->q, h), hp->attn_gate ? 2 * hp->d_head : hp->d_head);
-    tnn_tensor *k = tnn__split_heads(g, tnn__linear_build(g, b->k, h), hp->d_head);
-    tnn_tensor *v = tnn__split_heads(g, tnn__linear_build(g, b->v, h), hp->d_head);
+    tnn_tensor *q =
+        tnn__split_heads(g, tnn__linear_build(g, args, b->q, h), hp->attn_gate ? 2 * hp->d_head : hp->d_head);
+    tnn_tensor *k = tnn__split_heads(g, tnn__linear_build(g, args, b->k, h), hp->d_head);
+    tnn_tensor *v = tnn__split_heads(g, tnn__linear_build(g, args, b->v, h), hp->d_head);
     tnn_tensor *gate = hp->attn_gate ? tnn_slice(g, q, hp->d_head, hp->d_head) : NULL;
     if (hp->attn_gate) q = tnn_slice(g, q, 0, hp->d_head);
     if (b->q_norm) q = tnn_rms_norm(g, q, b->q_norm, hp->rms_eps);
@@ -45,7 +46,7 @@ tnn_tensor *tnn__transformer_block_forward(const tnn__transformer_block *b, cons
         mixed = tnn_rows(g, mixed, keep_rows);
         x = tnn_rows(g, x, keep_rows);
     }
-    tnn_tensor *attn_out = tnn__tap(g, taps, layer, "attn_out", tnn__linear_build(g, b->output, mixed));
+    tnn_tensor *attn_out = tnn__tap(g, taps, layer, "attn_out", tnn__linear_build(g, ctx->args, b->output, mixed));
     x = tnn__ffn_forward(&b->ffn, ctx, g, layer, tnn_add(g, x, attn_out));
     return tnn__tap(g, taps, layer, "resid_post", x);
 }
