@@ -106,6 +106,9 @@ typedef enum tnn_schedule {
     INT(keep, 2, 1, 1000, "checkpoints kept")                                                                          \
     INT(patience, 0, 0, 1000000, "validations without a gain before a run ends; 0: no limit")                          \
     STRING(save_type, "F32", "type of the matrices of model.gguf")                                                     \
+    STRING(sample_prompt, "",                                                                                          \
+           "before, with each validation and after: what the model says to this goes into the report")                 \
+    INT(sample_tokens, 64, 1, 4096, "tokens of a sample at most")                                                      \
     FLAG(grad_stats, false, "with each progress line, the norm of every parameter's gradient goes into the events")    \
     STRING(tap, "", "stages whose statistics go into the events, as patterns")
 

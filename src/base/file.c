@@ -1,4 +1,5 @@
 /* Reading: views of whole files, and small files taken into memory. Writing is in atomic_file.c. */
+#define _DEFAULT_SOURCE /* madvise, which POSIX 2008 does not name */
 #include "base/file.h"
 
 #include <errno.h>
@@ -119,6 +120,13 @@ tnn_status tnn__file_view_open(tnn__file_view *view, const char *path, bool mapp
     close(fd);
     if (status != TNN_OK) *view = (tnn__file_view){0};
     return status;
+}
+
+void tnn__file_view_release(const tnn__file_view *view, size_t begin, size_t end) {
+    long page = sysconf(_SC_PAGESIZE);
+    if (!view->mapped || page <= 0) return;
+    size_t first = (begin + (size_t)page - 1) / (size_t)page * (size_t)page, last = end / (size_t)page * (size_t)page;
+    if (last > first) madvise((void *)(uintptr_t)(view->data + first), last - first, MADV_DONTNEED);
 }
 
 void tnn__file_view_close(tnn__file_view *view) {

@@ -26,6 +26,11 @@ typedef struct tnn__file_view {
 tnn_status tnn__file_view_open(tnn__file_view *view, const char *path, bool mapped, const tnn_allocator *a,
                                tnn_error *err);
 void tnn__file_view_close(tnn__file_view *view); /* safe on a zeroed view */
+/*
+ * Bytes [begin, end) of a mapped view will not be read again soon: whole pages of them stop counting as this process's
+ * memory. They can still be read. Nothing happens to a view that is not mapped.
+ */
+void tnn__file_view_release(const tnn__file_view *view, size_t begin, size_t end);
 
 /*
  * Whole small file into private memory, terminated by a NUL that is not counted. TNN_E_RANGE for files over max_bytes.

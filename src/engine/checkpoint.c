@@ -163,6 +163,17 @@ static const uint8_t *take(loader *l, size_t n) {
     return p;
 }
 
+/* Of the first n bytes, which are not kept in memory. */
+static uint64_t sum_of_view(const tnn__file_view *view, size_t n) {
+    tnn__checksum sum = tnn__checksum_begin();
+    for (size_t at = 0; at < n; at += PIECE) {
+        size_t end = n - at < PIECE ? n : at + PIECE;
+        tnn__checksum_add(&sum, view->data + at, end - at);
+        tnn__file_view_release(view, at, end);
+    }
+    return tnn__checksum_end(&sum);
+}
+
 static tnn_status open_verified(loader *l, const tnn_allocator *a) {
     tnn_status status = tnn__file_view_open(&l->view, l->path, true, a, l->err);
     if (status) return status;
@@ -171,9 +182,8 @@ static tnn_status open_verified(loader *l, const tnn_allocator *a) {
         return damaged(l, "not a checkpoint of this version");
     l->end = l->view.size - sizeof stored_sum;
     memcpy(&stored_sum, l->view.data + l->end, sizeof stored_sum);
-    tnn__checksum sum = tnn__checksum_begin();
-    tnn__checksum_add(&sum, l->view.data, l->end);
-    if (tnn__checksum_end(&sum) != stored_sum) return damaged(l, "the checksum does not match: the file is damaged");
+    if (sum_of_view(&l->view, l->end) != stored_sum)
+        return damaged(l, "the checksum does not match: the file is damaged");
     l->at = sizeof magic;
     memcpy(&l->stored, take(l, sizeof l->stored), sizeof l->stored);
     if (l->stored.step < 0 || l->stored.epoch < 0 || l->stored.index < 0) return damaged(l, "impossible numbers");
@@ -206,6 +216,7 @@ static tnn_status read_param(loader *l, const tnn_trainer *t, int64_t i, bool ap
         const uint8_t *data = take(l, bytes);
         if (!data) return damaged(l, "a tensor is cut short");
         if (apply) status = tnn_tensor_write(forms[k], 0, data, bytes, l->err);
+        tnn__file_view_release(&l->view, l->at - bytes, l->at);
     }
     return status;
 }
@@ -254,9 +265,7 @@ tnn_status tnn_file_hash(const char *path, uint64_t *hash, tnn_error *err) {
     tnn__file_view view;
     tnn_status status = tnn__file_view_open(&view, path, true, NULL, err);
     if (status) return status;
-    tnn__checksum sum = tnn__checksum_begin();
-    tnn__checksum_add(&sum, view.data, view.size);
-    uint64_t value = tnn__checksum_end(&sum);
+    uint64_t value = sum_of_view(&view, view.size);
     *hash = value ? value : 1;
     tnn__file_view_close(&view);
     return TNN_OK;

@@ -1,6 +1,6 @@
 /*
  * The report: curves of loss, learning rate, gradient norm, tokens per second and taps over steps, as SVG drawn here,
- * and the settings of the run. Colours follow the reader's light or dark scheme.
+ * samples, and the settings of the run. Colours follow the reader's light or dark scheme.
  */
 #include "engine/report.h"
 
@@ -35,6 +35,7 @@ typedef struct report {
     tnn_allocator alloc;
     series all[MAX_SERIES];
     int n_series;
+    json_t *samples; /* events */
     bool no_memory;
     tnn__atomic_file *out;
     tnn_error *err;
@@ -71,7 +72,7 @@ static void add_point(report *r, const char *name, double x, const json_t *value
     s->points[s->n++] = (point){x, json_number_value(value)};
 }
 
-static void read_event(report *r, const json_t *event) {
+static void read_event(report *r, json_t *event) {
     static const char *const fields[][2] = {{"loss", "Training loss"},
                                             {"lr", "Learning rate"},
                                             {"grad_norm", "Gradient norm"},
@@ -90,6 +91,8 @@ static void read_event(report *r, const json_t *event) {
         const char *tap = json_string_value(json_object_get(event, "name"));
         snprintf(name, sizeof name, "RMS of %s", tap ? tap : "?");
         add_point(r, name, step, json_object_get(event, "rms"));
+    } else if (strcmp(kind, "sample") == 0) {
+        json_array_append(r->samples, event);
     }
 }
 
@@ -195,6 +198,28 @@ static void put_curve(report *r, const series *s) {
     put(r, "%.1f,%.1f\" /></svg></figure>\n", to_x(&f, s->points[s->n - 1].x), to_y(&f, s->points[s->n - 1].y));
 }
 
+static void put_text_of(report *r, const json_t *event, const char *key) {
+    const char *text = json_string_value(json_object_get(event, key));
+    put_escaped(r, text ? text : "");
+}
+
+/* The first before training, the last after it, those between in order. */
+static void put_samples(report *r) {
+    size_t n = json_array_size(r->samples);
+    if (n == 0) return;
+    put(r, "<h2>Samples</h2>\n<p>");
+    put_text_of(r, json_array_get(r->samples, 0), "prompt");
+    put(r, "</p>\n<table class=samples>\n");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *event = json_array_get(r->samples, i);
+        json_int_t step = json_integer_value(json_object_get(event, "step"));
+        put(r, "<tr><th>step %" JSON_INTEGER_FORMAT "</th><td>", step);
+        put_text_of(r, event, "text");
+        put(r, "</td></tr>\n");
+    }
+    put(r, "</table>\n");
+}
+
 static void put_settings(report *r, const char *path) {
     char *text;
     size_t size;
@@ -223,18 +248,22 @@ static void put_page(report *r, const char *folder, const char *config_path) {
     put(r,
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>");
     put_escaped(r, folder);
-    put(r, "</title>\n<style>:root{color-scheme:light dark}body{font:15px "
-           "system-ui,sans-serif;max-width:1340px;margin:2em auto;"
-           "padding:0 1em}main{display:grid;grid-template-columns:repeat(auto-fit,minmax(480px,1fr));gap:1em}"
-           "figure{margin:0}svg{width:100%%;height:auto}text{font-size:11px;fill:currentColor;opacity:.7}"
-           ".grid{stroke:currentColor;opacity:.12}polyline{fill:none;stroke:#2a7de1;stroke-width:1.6}"
-           "th{text-align:left;font-weight:500;padding-right:2em}table{margin-top:2em;font-size:13px}</style>\n<h1>");
+    put(r,
+        "</title>\n<style>:root{color-scheme:light dark}body{font:15px "
+        "system-ui,sans-serif;max-width:1340px;margin:2em auto;"
+        "padding:0 1em}main{display:grid;grid-template-columns:repeat(auto-fit,minmax(480px,1fr));gap:1em}"
+        "figure{margin:0}svg{width:100%%;height:auto}text{font-size:11px;fill:currentColor;opacity:.7}"
+        ".grid{stroke:currentColor;opacity:.12}polyline{fill:none;stroke:#2a7de1;stroke-width:1.6}"
+        "th{text-align:left;font-weight:500;padding-right:2em}table{font-size:13px}.samples "
+        "td{white-space:pre-wrap;padding-bottom:1em}.samples th{vertical-align:top;white-space:nowrap}</style>\n<h1>");
     put_escaped(r, folder);
     put(r, "</h1><main>\n");
     for (int i = 0; i < r->n_series; i++) {
         if (r->all[i].n > 0) put_curve(r, &r->all[i]);
     }
     put(r, "</main>\n");
+    put_samples(r);
+    put(r, "<h2>Settings</h2>\n");
     put_settings(r, config_path);
     put(r, "</html>\n");
 }
@@ -260,12 +289,14 @@ tnn_status tnn__report_write(const char *folder, const tnn_allocator *a, tnn_err
     if (!r) return tnn__fail_nomem(err, "a report", sizeof *r);
     r->alloc = *a;
     r->err = err;
+    r->samples = json_array();
     snprintf(path, sizeof path, "%s/events.jsonl", folder);
     tnn_status status = read_events(r, path);
     if (!status) status = write_page(r, folder);
     for (int i = 0; i < r->n_series; i++) {
         if (r->all[i].points) tnn__free_array(a, r->all[i].points, r->all[i].capacity, sizeof *r->all[i].points);
     }
+    json_decref(r->samples);
     tnn__free(a, r, sizeof *r, TNN__ALIGN);
     return status;
 }

@@ -62,4 +62,7 @@ struct tnn_gguf {
  */
 tnn_status tnn__gguf_parse_header(tnn_gguf *g, tnn_error *err);
 
+/* The tensor's bytes will not be read again soon; see tnn__file_view_release. */
+void tnn__gguf_release(const tnn_gguf *g, const tnn_gguf_tensor *t);
+
 #endif

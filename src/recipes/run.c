@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "engine/checkpoint.h"
 #include "engine/events.h"
 #include "engine/report.h"
 
@@ -128,7 +128,8 @@ static bool save(loop *l) {
     int64_t step = tnn_trainer_step(l->r->trainer);
     checkpoint_path(l, step, path);
     l->state.base_hash = l->r->base_hash;
-    tnn_status status = tnn_checkpoint_save(path, l->r->trainer, &l->state, &l->r->session->alloc, &why);
+    tnn_status status =
+        tnn__checkpoint_save(path, l->r->trainer, &l->state, l->r->file_ops, &l->r->session->alloc, &why);
     tnn_checkpoint_state written;
     if (!status) status = tnn_checkpoint_peek(path, &written, &l->r->session->alloc, &why);
     if (status) {
@@ -348,6 +349,23 @@ static bool out_of_patience(const loop *l) {
     return l->r->config.patience > 0 && l->state.evals_without_gain >= l->r->config.patience;
 }
 
+/* --- samples --- */
+
+/* A sample that cannot be taken is told, and the run goes on. */
+static void sample(loop *l) {
+    const tnn_train_config *c = &l->r->config;
+    tnn_text text = {.allocator = &l->r->session->alloc};
+    tnn_error why;
+    if (!c->sample_prompt[0]) return;
+    if (tnn__run_sample(l->r, &text, &why) || tnn_text_append(&text, "", 1, &why)) {
+        say(l, "no sample: %s", why.text);
+    } else {
+        const tnn__field fields[] = {TNN__TEXT_FIELD("prompt", c->sample_prompt), TNN__TEXT_FIELD("text", text.data)};
+        tnn__events_put(l->events, "sample", tnn_trainer_step(l->r->trainer), fields, 2);
+    }
+    tnn_text_free(&text);
+}
+
 /* --- the run --- */
 
 static tnn_status train_steps(loop *l) {
@@ -365,8 +383,10 @@ static tnn_status train_steps(loop *l) {
         int64_t step = tnn_trainer_step(t);
         bool last = step == c->iters;
         if (is_reported(c, step)) report(l, loss, grad_norm);
-        if (l->r->valid && (step % c->steps_per_eval == 0 || last)) status = validate(l);
+        bool looks = step % c->steps_per_eval == 0 || last;
+        if (l->r->valid && looks) status = validate(l);
         if (status) return status;
+        if (looks) sample(l);
         if (last || (c->save_every > 0 && step % c->save_every == 0)) save(l);
     }
     return TNN_OK;
@@ -454,6 +474,7 @@ tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hoo
         l.start_step = tnn_trainer_step(r->trainer);
         l.report_tokens = l.state.n_tokens;
         if (r->valid && l.start_step == 0) status = validate(&l);
+        if (l.start_step == 0) sample(&l);
         if (!status) status = train_steps(&l);
         if (!status) status = finish(&l);
         if (tnn__events_failed(l.events)) say(&l, "events.jsonl could not be written in full");

@@ -7,6 +7,7 @@
 #include <tinynn/train.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "core/session.h"
 #include "recipes/config.h"
 
@@ -28,6 +29,7 @@ struct tnn_run {
     int64_t n_pairs;
     tnn_dataset *train, *valid; /* valid may be NULL */
     tnn_trainer *trainer;
+    const tnn__file_ops *file_ops; /* of saves; NULL: the system's */
 };
 
 /* What training goes on in: weights, or the pairs of LoRA. */
@@ -38,5 +40,10 @@ static inline tnn_store *tnn__trained_store(const tnn_run *r) {
 const char *tnn__run_result(const tnn_run *r); /* name of its file */
 /* Writes the result of a run: model or adapter. */
 tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err);
+
+/* What the model as it stands says to config.sample_prompt, added to out. */
+tnn_status tnn__run_sample(const tnn_run *r, tnn_text *out, tnn_error *err);
+/* Bytes that takes while it runs; 0 without a prompt. */
+size_t tnn__run_sample_bytes(const tnn_run *r);
 
 #endif

@@ -10,11 +10,16 @@
 #include <tinynn/export.h>
 
 #include "base/rng.h"
+#include "gguf/reader.h"
 #include "recipes/run.h"
 #include "text/byte_vocabulary.h"
 
 #define MAX_BATCHES     ((int64_t)100000000)
 #define MEASURE_SECONDS 1.5
+
+/* Memory beside weights, trainer and data, as measured: of the process, and of a tokenizer for each of its tokens. */
+#define PROCESS_BYTES   ((size_t)4 << 20)
+#define BYTES_PER_TOKEN ((size_t)180)
 
 static bool given(const char *s) {
     return s && s[0];
@@ -223,6 +228,7 @@ static tnn_status take_donor(tnn_run *r, bool output_too, tnn_error *err) {
         if (!to || !from) continue;
         tnn_status status = tnn_tensor_copy_from_gguf(to, from, err);
         if (status) return status;
+        tnn__gguf_release(r->base, from);
     }
     return TNN_OK;
 }
@@ -342,6 +348,7 @@ static int64_t max_pairs(const tnn_run *r) {
 static tnn_status add_pairs(tnn_run *r, tnn_error *err) {
     const tnn_train_config *c = &r->config;
     int64_t n_layers = tnn_llama_arch_n_layers(r->arch);
+    if (c->num_layers == 0) return tnn__fail(err, TNN_E_ARG, "num_layers 0 leaves nothing to train; -1 is all layers");
     int64_t first = c->num_layers < 0 || c->num_layers > n_layers ? 0 : n_layers - c->num_layers;
     tnn_status status = check_modules(c->lora_modules, err);
     if (!status) status = tnn_store_new(&r->pairs, r->session, err);
@@ -423,6 +430,27 @@ static tnn_status count_steps(tnn_run *r, tnn_error *err) {
     return TNN_OK;
 }
 
+/* What would be found out when the training is done: that the result cannot be written so. */
+static tnn_status check_save_type(const tnn_run *r, tnn_error *err) {
+    const tnn_train_config *c = &r->config;
+    int32_t type = tnn_type_from_name(c->save_type);
+    for (int64_t i = 0; c->recipe != TNN_RECIPE_LORA && i < tnn_store_count(r->weights); i++) {
+        const tnn_tensor *t = tnn_store_at(r->weights, i);
+        int64_t n = tnn_tensor_ne(t)[0];
+        if (strcmp(tnn_tensor_name(t), "lens.proj.weight") == 0) continue; /* folded into the embedding */
+        if (strcmp(tnn_tensor_name(t), "token_embd.weight") == 0) n = tnn_llama_arch_hparams(r->arch)->d_model;
+        if (tnn_tensor_ne(t)[1] > 1 && tnn_row_bytes(type, n) == 0)
+            return tnn__fail(err, TNN_E_ARG, "save_type %s: rows of %s, %" PRId64 " long, are no whole blocks of it",
+                             c->save_type, tnn_tensor_name(t), n);
+    }
+    return TNN_OK;
+}
+
+static tnn_status check_taps(const tnn_run *r, tnn_error *err) {
+    if (!given(r->config.tap) || tnn_trainer_n_taps(r->trainer) > 0) return TNN_OK;
+    return tnn__fail(err, TNN_E_ARG, "tap %s matches no stage of this model, such as blk.0.resid_post", r->config.tap);
+}
+
 static tnn_status set_up(tnn_run *r, tnn_error *err) {
     tnn_status status = check_config(&r->config, err);
     if (!status) status = open_base(r, err);
@@ -430,7 +458,9 @@ static tnn_status set_up(tnn_run *r, tnn_error *err) {
     if (!status) status = open_data(r, err);
     if (!status) status = count_steps(r, err);
     if (!status) status = make_weights(r, err);
+    if (!status) status = check_save_type(r, err);
     if (!status) status = make_trainer(r, err);
+    if (!status) status = check_taps(r, err);
     return status;
 }
 
@@ -481,13 +511,17 @@ tnn_train_plan tnn_run_plan(const tnn_run *r) {
         .trainer_bytes = tnn_trainer_bytes(r->trainer),
     };
     if (r->valid) plan.valid = tnn_dataset_get_stats(r->valid);
-    for (int64_t i = 0; r->base && i < tnn_gguf_n_tensors(r->base); i++) {
+    /* Copied weights leave nothing of the file in memory. */
+    bool stays_mapped = r->config.recipe == TNN_RECIPE_LORA;
+    for (int64_t i = 0; stays_mapped && i < tnn_gguf_n_tensors(r->base); i++) {
         plan.mapped_bytes += tnn_gguf_tensor_at(r->base, i)->n_bytes;
     }
     size_t per_row = 5 * sizeof(int32_t) + sizeof(float), per_token = sizeof(int32_t) + 1;
     plan.memory_bytes = plan.weight_bytes + plan.trainer_bytes + plan.mapped_bytes +
                         (size_t)plan.tokens_per_step * per_row +
                         (size_t)(plan.train.n_tokens + plan.valid.n_tokens) * per_token;
+    plan.memory_bytes += PROCESS_BYTES + (size_t)tnn_tokenizer_n_vocab(r->tokenizer) * BYTES_PER_TOKEN;
+    plan.memory_bytes += tnn__run_sample_bytes(r);
     plan.result = tnn__run_result(r);
     for (int64_t i = 0; i < tnn_trainer_n_params(r->trainer); i++) {
         plan.n_params += tnn_tensor_elements(tnn_trainer_value(r->trainer, i));

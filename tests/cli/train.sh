@@ -38,6 +38,21 @@ expect 0 "$TNN" train scratch --text text --tokenizer bytes $shape $small --iter
 expect_out 'two/model.gguf'
 cmp -s one/model.gguf two/model.gguf || fail "the number of threads changes the model"
 
+# Samples before, during and after.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --text text --tokenizer bytes $shape $small --iters 120 --steps-per-eval 50 \
+    --learning-rate 1e-2 --sample-prompt '<the hero>' --sample-tokens 20 --out samples
+python3 - <<'PYTHON' || fail "samples"
+import json
+events = [json.loads(line) for line in open("samples/events.jsonl")]
+samples = [e for e in events if e["kind"] == "sample"]
+assert [e["step"] for e in samples] == [0, 50, 100, 120], samples
+assert all(e["prompt"] == "<the hero>" for e in samples) and samples[0]["text"] != samples[-1]["text"]
+assert samples[-1]["text"], samples
+report = open("samples/report.html").read()
+assert "&lt;the hero&gt;" in report and "step 120" in report and "<the hero>" not in report
+PYTHON
+
 # Low-rank pairs over a model; nothing in the model changes.
 cp tiny.gguf before.gguf
 # shellcheck disable=SC2086
@@ -138,6 +153,15 @@ expect_error 2 '--optimizer lion' 'adamw' -- "$TNN" train full tiny.gguf --data 
 expect_error 2 "did you mean '--learning-rate'" -- "$TNN" train full tiny.gguf --data data --learning_rates 1
 expect_error 2 'f32 only' -- "$TNN" train full tiny.gguf --data data --dtype bf16
 expect_error 2 'attn_qq' 'attn_q, attn_k' -- "$TNN" train lora tiny.gguf --data data --lora-modules attn_q,attn_qq
+expect_error 2 'Q4_K' 'no whole blocks' -- "$TNN" train full tiny.gguf --data data --save-type Q4_K --out unsaved
+[ ! -e unsaved ] || fail "a run began whose result cannot be written"
+expect_error 2 'num_layers 0' -- "$TNN" train lora tiny.gguf --data data --num-layers 0
+expect_error 2 'matches no stage' -- "$TNN" train full tiny.gguf --data data --tap 'blk.*.nothing'
+expect_error 2 'cut at 4 tokens' -- "$TNN" train lora tiny.gguf --data data --max-seq-length 4
+for value in inf nan -1 1e9; do
+    expect_error 2 "--learning-rate $value" -- "$TNN" train lora tiny.gguf --data data --learning-rate $value
+done
+expect_error 2 '--lora-rank 0' -- "$TNN" train lora tiny.gguf --data data --lora-rank 0
 expect_error 2 'either a folder' -- "$TNN" train full tiny.gguf
 expect_error 2 'no-such' -- "$TNN" train full tiny.gguf --data no-such
 expect_error 2 'holds a run already' '--resume one' -- "$TNN" train full tiny.gguf --data data --out one

@@ -2,6 +2,8 @@
  * Runs in a folder: what is left there, and that a run which was stopped, killed or hindered ends as one that was not.
  */
 #define _XOPEN_SOURCE 700 /* nftw */
+#include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
 #include <setjmp.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,6 +26,7 @@
 
 #include <tinynn/train.h>
 
+#include "recipes/run.h"
 #include "support/temp_dir.h"
 
 static temp_dir dir;
@@ -444,6 +448,189 @@ static void test_saves_that_fail(void **state) {
     assert_same_run(f.path);
 }
 
+/* --- the plan --- */
+
+typedef struct memory {
+    double planned, peak;
+} memory;
+
+/* In a process of its own, whose peak is that of this run. */
+static memory memory_of(const tnn_train_config *c, const char *out) {
+    int ends[2];
+    memory m = {0, 0};
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        tnn_run *r;
+        tnn_session *s;
+        tnn_session_options o = tnn_session_options_default();
+        struct rusage used;
+        o.n_threads = 2;
+        if (tnn_session_new(&s, &o, NULL) || tnn_run_new(&r, s, c, NULL)) _exit(1);
+        m.planned = (double)tnn_run_plan(r).memory_bytes;
+        if (tnn_run_train(r, out, NULL, NULL) || getrusage(RUSAGE_SELF, &used)) _exit(2);
+        m.peak = (double)used.ru_maxrss * 1024;
+        _exit(write(ends[1], &m, sizeof m) == (ssize_t)sizeof m ? 0 : 3);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(ends[0], &m, sizeof m), sizeof m);
+    close(ends[0]);
+    close(ends[1]);
+    return m;
+}
+
+static void check_memory(const char *what, const tnn_train_config *c, const char *out) {
+    memory m = memory_of(c, out);
+    double off = fabs(m.planned - m.peak);
+    printf("%s: planned %.1f MB, taken %.1f MB\n", what, m.planned / 1e6, m.peak / 1e6);
+    if (off > 16e6 && off > 0.05 * m.peak) fail_msg("%s: off by %.1f MB", what, off / 1e6);
+}
+
+/* Sanitizers keep memory of their own. */
+static void test_planned_memory(void **state) {
+    (void)state;
+#ifdef TNN_TEST_SLOW_BUILD
+    skip();
+#endif
+    char text[600], model[1024];
+    folder f = folder_named("memory"), over = folder_named("memory-over");
+    tnn_train_config c = tiny_config(text);
+    c.iters = 2;
+    c.grad_accumulation_steps = 1;
+    c.batch_size = 4;
+    c.max_seq_length = 256;
+    c.d_model = 256;
+    c.n_layers = 6;
+    c.n_heads = 8;
+    c.d_ff = 768;
+    check_memory("from scratch", &c, f.path);
+    snprintf(model, sizeof model, "%s/model.gguf", f.path);
+    for (int checkpointed = 0; checkpointed < 2; checkpointed++) {
+        for (int lora = 0; lora < 2; lora++) {
+            tnn_train_config d = tnn_train_config_default(lora ? TNN_RECIPE_LORA : TNN_RECIPE_FULL);
+            d.model = model;
+            d.text = text;
+            d.iters = c.iters;
+            d.batch_size = c.batch_size;
+            d.max_seq_length = c.max_seq_length;
+            d.grad_checkpoint = checkpointed != 0;
+            check_memory(lora           ? checkpointed ? "lora, recomputing" : "lora"
+                         : checkpointed ? "full, recomputing"
+                                        : "full",
+                         &d, over.path);
+            remove_folder(over.path);
+        }
+    }
+    remove_folder(f.path);
+}
+
+/* --- every call of a save --- */
+
+typedef struct faults {
+    int fail_at, error, n_calls;
+} faults;
+
+static bool fails(faults *f) {
+    if (++f->n_calls != f->fail_at) return false;
+    errno = f->error;
+    return true;
+}
+
+static int faulty_open(void *ctx, const char *name, int flags, unsigned mode) {
+    return fails(ctx) ? -1 : open(name, flags, (mode_t)mode);
+}
+
+static int64_t faulty_write(void *ctx, int fd, const void *data, size_t n) {
+    return fails(ctx) ? -1 : write(fd, data, n);
+}
+
+static int faulty_fsync(void *ctx, int fd) {
+    return fails(ctx) ? -1 : fsync(fd);
+}
+
+static int faulty_close(void *ctx, int fd) {
+    bool failed = fails(ctx);
+    int error = errno, rc = close(fd);
+    errno = error;
+    return failed ? -1 : rc;
+}
+
+static int faulty_rename(void *ctx, const char *from, const char *to) {
+    return fails(ctx) ? -1 : rename(from, to);
+}
+
+static int faulty_unlink(void *ctx, const char *name) {
+    (void)ctx;
+    return unlink(name);
+}
+
+/* A short run of which call fail_at of its saves fails; how many calls there were. */
+static int train_with_fault(const char *out, int fail_at, int error, stopper *s) {
+    char text[600];
+    tnn_error err;
+    tnn_session *session = open_session(1);
+    tnn_run *r;
+    tnn_train_config c = tiny_config(text);
+    c.iters = 6;
+    c.save_every = 2;
+    faults f = {.fail_at = fail_at, .error = error};
+    const tnn__file_ops ops = {&f, faulty_open, faulty_write, faulty_fsync, faulty_close, faulty_rename, faulty_unlink};
+    *s = (stopper){0};
+    tnn_train_hooks hooks = {.on_message = count_messages, .ctx = s};
+    if (tnn_run_new(&r, session, &c, &err)) fail_msg("%s", err.text);
+    r->file_ops = &ops;
+    if (tnn_run_train(r, out, &hooks, &err)) fail_msg("call %d: %s", fail_at, err.text);
+    tnn_run_free(r);
+    tnn_session_free(session);
+    return f.n_calls;
+}
+
+/* The newest checkpoint file in the folder is whole; its step. */
+static int64_t newest_checkpoint(const char *out) {
+    for (int step = 6; step > 0; step -= 2) {
+        char name[64], path[1024];
+        tnn_checkpoint_state state;
+        tnn_error err;
+        snprintf(name, sizeof name, "checkpoints/step-%010d.ckpt", step);
+        if (!exists(out, name)) continue;
+        snprintf(path, sizeof path, "%s/%s", out, name);
+        if (tnn_checkpoint_peek(path, &state, NULL, &err)) fail_msg("%s", err.text);
+        return state.step;
+    }
+    return 0;
+}
+
+/* The run goes on and ends as ever, and the last checkpoint that was saved loads. */
+static void fail_every_call(int error) {
+    folder good = folder_named("unhindered"), f = folder_named("faulty");
+    stopper s;
+    int n_calls = train_with_fault(good.path, 0, error, &s), n_unsaved = 0;
+    assert_int_equal(newest_checkpoint(good.path), 6);
+    for (int n = 1; n <= n_calls; n++) {
+        char a[1024], b[1024];
+        train_with_fault(f.path, n, error, &s);
+        assert_true(s.n_unsaved <= 1);
+        assert_true(newest_checkpoint(f.path) >= 4); /* of 2, 4, 6 one is missing, or none */
+        n_unsaved += s.n_unsaved;
+        snprintf(a, sizeof a, "%s/model.gguf", good.path);
+        snprintf(b, sizeof b, "%s/model.gguf", f.path);
+        assert_same_files(a, b);
+        remove_folder(f.path);
+    }
+    printf("%d calls of three saves, %d of them cost a checkpoint\n", n_calls, n_unsaved);
+    assert_true(n_unsaved >= 3 * 6);
+    remove_folder(good.path);
+}
+
+static void test_every_call_of_a_save(void **state) {
+    (void)state;
+    fail_every_call(ENOSPC);
+    fail_every_call(EIO);
+}
+
 static void test_config_that_is_none(void **state) {
     (void)state;
     static const struct {
@@ -488,6 +675,8 @@ int main(void) {
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_no_checkpoint_left),
         cmocka_unit_test(test_saves_that_fail),
+        cmocka_unit_test(test_planned_memory),
+        cmocka_unit_test(test_every_call_of_a_save),
         cmocka_unit_test(test_config_that_is_none),
     };
     return cmocka_run_group_tests(tests, create_dir, remove_dir);

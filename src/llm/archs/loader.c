@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gguf/reader.h"
 #include "llm/archs/llama_arch.h"
 
 typedef struct binder {
@@ -61,6 +62,7 @@ static tnn_tensor *copy(binder *b, const tnn_gguf_tensor *t, const char *name, i
     tnn_tensor *to = tnn_store_tensor(b->store, name, TNN_TYPE_F32, n_dims, t->ne, b->err);
     b->status = to ? tnn_tensor_copy_from_gguf(to, t, b->err) : b->err->status;
     if (to) tnn_tensor_set_trainable(to, b->trainable);
+    tnn__gguf_release(b->g, t);
     return to;
 }
 
