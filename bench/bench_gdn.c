@@ -1,7 +1,8 @@
 /*
  * The gated delta rule, one thread: GFLOP/s forward, and forward and back, counted on the recurrence's own operations
- * (7 and 22 d_k d_v a row and head, however they are computed), microseconds a row and head, and a row at a time as in
- * decoding. Then what surrounds it, in GB/s. The machine's limits before and after.
+ * (7 and 22 d_k d_v a row and head, however they are computed), microseconds a row and head, for rows that are one
+ * sequence or many, and a row at a time as in decoding. Then what surrounds it, in GB/s. The machine's limits before
+ * and after.
  *
  *   bench_gdn [ISA [CHUNK]]
  */
@@ -16,7 +17,7 @@
 typedef struct problem {
     const tnn__kernels *kernels;
     tnn__gdn_back_args args;
-    int64_t n_rows, n_heads;
+    int64_t n_rows, length, n_heads; /* rows in all, and of a sequence */
     float *state, *dstate;
     void *scratch;
 } problem;
@@ -41,8 +42,10 @@ static int64_t state_size(const problem *p) {
 static void run_forward(void *ctx) {
     problem *p = ctx;
     for (int64_t h = 0; h < p->n_heads; h++) {
-        memset(p->state, 0, (size_t)state_size(p) * sizeof(float));
-        p->kernels->gdn.run(&p->args.f, h, h, 0, p->n_rows, p->state, p->scratch);
+        for (int64_t t = 0; t < p->n_rows; t += p->length) {
+            memset(p->state, 0, (size_t)state_size(p) * sizeof(float));
+            p->kernels->gdn.run(&p->args.f, h, h, t, t + p->length, p->state, p->scratch);
+        }
     }
 }
 
@@ -50,9 +53,11 @@ static void run_both(void *ctx) {
     problem *p = ctx;
     run_forward(ctx);
     for (int64_t h = 0; h < p->n_heads; h++) {
-        memset(p->state, 0, (size_t)state_size(p) * sizeof(float));
-        memset(p->dstate, 0, (size_t)state_size(p) * sizeof(float));
-        p->kernels->gdn.back(&p->args, h, h, 0, p->n_rows, p->state, p->dstate, false, p->scratch);
+        for (int64_t t = 0; t < p->n_rows; t += p->length) {
+            memset(p->state, 0, (size_t)state_size(p) * sizeof(float));
+            memset(p->dstate, 0, (size_t)state_size(p) * sizeof(float));
+            p->kernels->gdn.back(&p->args, h, h, t, t + p->length, p->state, p->dstate, false, p->scratch);
+        }
     }
 }
 
@@ -69,9 +74,10 @@ static float *scaled(float *x, size_t n, float scale, float offset) {
     return x;
 }
 
-static problem problem_new(const tnn__kernels *k, int64_t d, int64_t n_heads, int64_t n_rows, int64_t chunk) {
+static problem problem_new(const tnn__kernels *k, int64_t d, int64_t n_heads, int64_t n_rows, int64_t length,
+                           int64_t chunk) {
     size_t n = (size_t)(d * n_heads * n_rows), n_gates = (size_t)(n_heads * n_rows);
-    problem p = {.kernels = k, .n_rows = n_rows, .n_heads = n_heads};
+    problem p = {.kernels = k, .n_rows = n_rows, .length = length, .n_heads = n_heads};
     p.args = (tnn__gdn_back_args){
         .f = {.q = bench_floats(n, 1),
               .k = bench_floats(n, 2),
@@ -111,19 +117,21 @@ static void problem_free(problem *p) {
     free(p->state), free(p->dstate), free(p->scratch);
 }
 
-static void bench_rule(const tnn__kernels *k, int64_t d, int64_t n_heads, int64_t n_rows, int64_t chunk) {
-    problem p = problem_new(k, d, n_heads, n_rows, chunk);
+static void bench_rule(const tnn__kernels *k, int64_t d, int64_t n_heads, int64_t n_rows, int64_t length,
+                       int64_t chunk) {
+    problem p = problem_new(k, d, n_heads, n_rows, length, chunk);
     double forward = bench_best(run_forward, &p, 0.5), both = bench_best(run_both, &p, 1.0);
     double rows = (double)(n_rows * n_heads), unit = rows * (double)(d * d) * 1e-9;
-    printf("d %3lld, %2lld heads, %5lld rows, chunks of %2lld: forward %6.1f GFLOP/s %6.2f us, with back %6.1f GFLOP/s "
+    printf("d %3lld, %2lld heads, %5lld rows of %4lld, chunks of %2lld: forward %6.1f GFLOP/s %6.2f us, with back "
+           "%6.1f GFLOP/s "
            "%6.2f us a row\n",
-           (long long)d, (long long)n_heads, (long long)n_rows, (long long)chunk, 7 * unit / forward,
+           (long long)d, (long long)n_heads, (long long)n_rows, (long long)length, (long long)chunk, 7 * unit / forward,
            forward / rows * 1e6, 22 * unit / both, both / rows * 1e6);
     problem_free(&p);
 }
 
 static void bench_decode(const tnn__kernels *k, int64_t d, int64_t n_heads) {
-    problem p = problem_new(k, d, n_heads, 1, k->gdn.chunk);
+    problem p = problem_new(k, d, n_heads, 1, 1, k->gdn.chunk);
     double seconds = bench_best(run_decode, &p, 0.3);
     printf("d %3lld, %3lld heads, one row: %6.2f us a head, state read and written at %5.1f GB/s\n", (long long)d,
            (long long)n_heads, seconds / (double)n_heads * 1e6, 8 * (double)(d * d * n_heads) / seconds * 1e-9);
@@ -218,9 +226,10 @@ int main(int argc, char **argv) {
     printf("level: %s\n", tnn_isa_name(tnn__kernels_init(&k, (tnn_isa)isa)));
     int64_t chunk = argc > 2 ? atoll(argv[2]) : k.gdn.chunk;
     probe((tnn_isa)isa);
-    bench_rule(&k, 128, 2, 512, chunk);
-    bench_rule(&k, 128, 2, 8192, chunk);
-    bench_rule(&k, 64, 2, 512, chunk);
+    bench_rule(&k, 128, 2, 512, 512, chunk);
+    bench_rule(&k, 128, 8, 8192, 512, chunk);
+    bench_rule(&k, 128, 8, 8192, 8192, chunk);
+    bench_rule(&k, 64, 2, 512, 512, chunk);
     bench_decode(&k, 128, 16);
     bench_decode(&k, 128, 512);
     bench_around(&k);

@@ -119,16 +119,28 @@ static void conv1d_silu(const float *const *x, const float *w, int64_t width, fl
         conv_row(x, w, width, y, n);
 }
 
+/* A block of channels at a time, and one row at a time: stores that alias loads of other rows by 4 KiB would stall
+ * them.
+ */
 TNN__INLINE void conv_row_back(const float *const *x, const float *w, int64_t width, const float *dy, float *const *dx,
                                float *dw, int64_t n) {
-    for (int64_t i = 0; i < n; i += LANES) {
-        vf c = taps_sum(x, w, width, n, i), dc = vf_mul(load_n(dy + i, n - i), silu_slope(c, vf_sigmoid(c)));
+    enum { BLOCK = 128 };
+    float dc[BLOCK];
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK) {
+        int64_t end = n - i0 < BLOCK ? n : i0 + BLOCK;
+        for (int64_t i = i0; i < end; i += LANES) {
+            vf c = taps_sum(x, w, width, n, i);
+            vf_store(dc + i - i0, vf_mul(load_n(dy + i, n - i), silu_slope(c, vf_sigmoid(c))));
+        }
         for (int64_t j = 0; j < width; j++) {
-            float *sum = dw + j * n + i;
-            store_n(sum, vf_fma(dc, load_n(x[j] + i, n - i), load_n(sum, n - i)), n - i);
-            if (!dx[j]) continue;
-            vf d = vf_mul(dc, load_n(w + j * n + i, n - i));
-            store_n(dx[j] + i, j < width - 1 ? vf_add(load_n(dx[j] + i, n - i), d) : d, n - i);
+            float *sum = dw + j * n, *to = dx[j];
+            const float *tap = w + j * n;
+            for (int64_t i = i0; i < end; i += LANES)
+                store_n(sum + i, vf_fma(vf_load(dc + i - i0), load_n(x[j] + i, n - i), load_n(sum + i, n - i)), n - i);
+            for (int64_t i = i0; to && i < end; i += LANES) {
+                vf before = j < width - 1 ? load_n(to + i, n - i) : vf_zero();
+                store_n(to + i, vf_fma(vf_load(dc + i - i0), load_n(tap + i, n - i), before), n - i);
+            }
         }
     }
 }

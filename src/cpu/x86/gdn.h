@@ -212,18 +212,36 @@ static void load_decays(const tnn__gdn_args *a, int64_t h, int64_t t, work *w) {
         w->after[i] = w->between[(w->n - 1) * w->ld_n + i];
 }
 
-static void load_rows(const tnn__gdn_args *a, int64_t c, int64_t t, work *w) {
-    int64_t n = round_to(w->n, PANEL);
+enum { AHEAD = 8 }; /* rows of one head are too short a stream for the machine to see coming */
+
+static void prefetch(const float *row, int64_t n) {
+    for (int64_t j = 0; j < n; j += 16)
+        _mm_prefetch((const void *)(row + j), _MM_HINT_T0);
+}
+
+/* Rows that are read, or written, a little later. */
+static void prefetch_rows(const float *rows, int64_t stride, int64_t n_rows, int64_t n) {
+    for (int64_t i = 0; i < n_rows; i++)
+        prefetch(rows + i * stride, n);
+}
+
+/* One of q and k: n rows at x, normalised. */
+static void load_rows(const tnn__gdn_args *a, const float *x, int64_t stride, float scale, const work *w, float *to,
+                      float *factor, float *project) {
     for (int64_t i = 0; i < w->n; i++) {
-        const float *q = a->q + (t + i) * a->q_stride + c * a->d_k, *k = a->k + (t + i) * a->k_stride + c * a->d_k;
-        w->factor_q[i] = normalise(a, q, a->scale, w->q + i * w->ld_k, w->project_q + i);
-        w->factor_k[i] = normalise(a, k, 1, w->k + i * w->ld_k, w->project_k + i);
+        if (i + AHEAD < w->n) prefetch(x + (i + AHEAD) * stride, a->d_k);
+        factor[i] = normalise(a, x + i * stride, scale, to + i * w->ld_k, project + i);
     }
-    for (int64_t i = w->n; i < n; i++) {
-        memset(w->q + i * w->ld_k, 0, (size_t)a->d_k * sizeof(float));
-        memset(w->k + i * w->ld_k, 0, (size_t)a->d_k * sizeof(float));
-    }
-    transpose(w->k, w->ld_k, n, a->d_k, w->kt, w->ld_n);
+    int64_t n = round_to(w->n, PANEL);
+    memset(to + w->n * w->ld_k, 0, (size_t)((n - w->n) * w->ld_k) * sizeof(float));
+}
+
+static void load_keys(const tnn__gdn_args *a, int64_t c, int64_t t, const work *w) {
+    load_rows(a, a->k + t * a->k_stride + c * a->d_k, a->k_stride, 1, w, w->k, w->factor_k, w->project_k);
+}
+
+static void load_queries(const tnn__gdn_args *a, int64_t c, int64_t t, const work *w) {
+    load_rows(a, a->q + t * a->q_stride + c * a->d_k, a->q_stride, a->scale, w, w->q, w->factor_q, w->project_q);
 }
 
 /* A tile of x y^T, times `between` if `decayed`; yt is y transposed. */
@@ -252,11 +270,17 @@ TNN__INLINE void pairs_of(bool decayed, const work *w, const float *x, int64_t l
     }
 }
 
-static void load_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, work *w) {
+static void begin_chunk(const tnn__gdn_args *a, int64_t t, int64_t t1, work *w) {
     w->n = t1 - t < a->chunk ? t1 - t : a->chunk;
     w->n4 = round_to(w->n, 4);
+}
+
+/* Keys, their products, and the decays: what r and the state need. */
+static void load_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, work *w) {
+    begin_chunk(a, t, t1, w);
     load_decays(a, h, t, w);
-    load_rows(a, c, t, w);
+    load_keys(a, c, t, w);
+    transpose(w->k, w->ld_k, round_to(w->n, PANEL), a->d_k, w->kt, w->ld_n);
     pairs_of(true, w, w->k, w->ld_k, w->kt, a->d_k, w->kk);
 }
 
@@ -351,8 +375,11 @@ static void pass_state(const tnn__gdn_args *a, const work *w, const float *state
 
 static void run_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, float *state, work *w) {
     load_chunk(a, c, h, t, t1, w);
+    load_queries(a, c, t, w);
     pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
     float *out = a->out + (t * a->n_v_heads + h) * a->d_v;
+    prefetch_rows(a->v + t * a->v_stride + h * a->d_v, a->v_stride, w->n, a->d_v);
+    prefetch_rows(out, a->n_v_heads * a->d_v, w->n, a->d_v);
     for (int64_t p = 0; p < a->d_v; p += PANEL) {
         solve(a, h, t, state, w->ld_v, p, w);
         for (int64_t i = 0, rows; i < w->n4; i += rows) {
@@ -499,10 +526,10 @@ TNN__INLINE vf gradient_tile(int rows, const work *w, const float *state, float 
 }
 
 /* Returns state . dstate as it was. */
-static float columns_back(const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, float *dstate, work *w) {
+static float columns_back(const tnn__gdn_args *a, const float *state, float *dstate, const work *w) {
     vf product = vf_zero();
     for (int64_t p = 0; p < a->d_v; p += PANEL) {
-        solve(a, h, t, state, w->ld_v, p, w);
+        scale_panel(w, w->beta, w->r, p, w->u);
         for (int64_t left = w->n4, rows; left > 0; left -= rows) {
             rows = tile_rows(left);
             TILE(solve_back_tile, rows, a, w, dstate, left - rows, p);
@@ -525,8 +552,6 @@ static float columns_back(const tnn__gdn_args *a, int64_t h, int64_t t, const fl
  */
 static void pairs_back(const tnn__gdn_args *a, work *w) {
     int64_t n = round_to(w->n, PANEL);
-    for (int64_t i = w->n4; i < n; i++)
-        memset(w->u + i * w->ld_v, 0, (size_t)a->d_v * sizeof(float));
     transpose(w->u, w->ld_v, n, a->d_v, w->ut, w->ld_n);
     pairs_of(false, w, w->dout, w->ld_v, w->ut, a->d_v, w->dqk);
     pairs_of(false, w, w->ndr, w->ld_v, w->ut, a->d_v, w->dkk);
@@ -643,36 +668,106 @@ static void store_rows(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_
     }
 }
 
-/* The chunk that begins at t found `state`, and left what dstate is the gradient of. */
+/* The chunk that begins at t found `state`, has r in w, and left what dstate is the gradient of. */
 static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t, int64_t t1, const float *state,
                        float *dstate, bool add, work *w) {
     const tnn__gdn_args *a = &b->f;
     load_chunk(a, c, h, t, t1, w);
+    load_queries(a, c, t, w);
+    int64_t row = a->n_v_heads * a->d_v, n = round_to(w->n, PANEL), past = (n - w->n) * w->ld_v;
+    prefetch_rows(b->dout + t * row + h * a->d_v, row, w->n, a->d_v);
     pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
-    int64_t row = a->n_v_heads * a->d_v;
     copy_rows(b->dout + t * row + h * a->d_v, row, w->dout, w->ld_v, w->n, a->d_v);
-    memset(w->dout + w->n * w->ld_v, 0, (size_t)((w->n4 - w->n) * w->ld_v) * sizeof(float));
+    memset(w->dout + w->n * w->ld_v, 0, (size_t)past * sizeof(float));
+    memset(w->u + w->n * w->ld_v, 0, (size_t)past * sizeof(float));
     float *const sums[] = {w->by_upto, w->by_after, w->dot_u};
     for (int i = 0; i < 3; i++)
         memset(sums[i], 0, (size_t)(w->n4 * LANES) * sizeof(float));
     transpose(state, w->ld_v, a->d_k, a->d_v, w->state_t, w->ld_k);
     transpose(dstate, w->ld_v, a->d_k, a->d_v, w->dstate_t, w->ld_k);
-    float whole = columns_back(a, h, t, state, dstate, w);
+    float whole = columns_back(a, state, dstate, w);
     pairs_back(a, w);
+    prefetch_rows(b->dq + t * a->q_stride + c * a->d_k, a->q_stride, w->n, a->d_k);
+    prefetch_rows(b->dk + t * a->k_stride + c * a->d_k, a->k_stride, w->n, a->d_k);
+    prefetch_rows(b->dv + t * a->v_stride + h * a->d_v, a->v_stride, w->n, a->d_v);
     rows_back(a, w);
     decays_back(b, h, t, whole, w);
     store_rows(b, c, h, t, add, w);
 }
 
-/* A chunk, the gradient of the state, and the states that the chunks find. */
+/* --- the order of it --- */
+
+/*
+ * r of every row is kept from the sweep from the front, and the state once in BLOCK chunks: the states between follow
+ * from these when their block's turn comes, where keeping all of them would go through memory.
+ */
+enum { BLOCK = 8 };
+
+typedef struct sweep {
+    int64_t n_chunks, size, r_size; /* floats of a state, of a chunk's r */
+    float *gradient;                /* of the state */
+    float *states;                  /* BLOCK of them: what the chunks of one block find */
+    float *firsts;                  /* what the first chunk of each block finds */
+    float *r;
+} sweep;
+
+static int64_t sweep_floats(const tnn__gdn_args *a, int64_t rows) {
+    int64_t n_chunks = (rows + a->chunk - 1) / a->chunk, n_blocks = (n_chunks + BLOCK - 1) / BLOCK;
+    return ((1 + BLOCK + n_blocks) * a->d_k + n_chunks * round_to(a->chunk, 4)) * (a->d_v + PAD);
+}
+
+static sweep sweep_in(const tnn__gdn_args *a, int64_t rows, float *at) {
+    int64_t n_chunks = (rows + a->chunk - 1) / a->chunk, ld_v = a->d_v + PAD;
+    sweep s = {.n_chunks = n_chunks, .size = a->d_k * ld_v, .r_size = round_to(a->chunk, 4) * ld_v};
+    s.gradient = take(&at, s.size);
+    s.states = take(&at, BLOCK * s.size);
+    s.firsts = take(&at, (n_chunks + BLOCK - 1) / BLOCK * s.size);
+    s.r = at;
+    return s;
+}
+
+/* From the front: r, and the states to keep; all of those of the last block. */
+static void sweep_forward(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, const sweep *s,
+                          work *w) {
+    int64_t last_block = (s->n_chunks - 1) / BLOCK;
+    float *found = s->states;
+    for (int64_t i = 0; i < s->n_chunks; i++) {
+        int64_t t = t0 + i * a->chunk;
+        float *left = i / BLOCK == last_block ? s->states + (i % BLOCK + 1) * s->size : found;
+        if (i % BLOCK == 0) memcpy(s->firsts + i / BLOCK * s->size, found, (size_t)s->size * sizeof *found);
+        load_chunk(a, c, h, t, t1, w);
+        w->r = s->r + i * s->r_size;
+        prefetch_rows(a->v + t * a->v_stride + h * a->d_v, a->v_stride, w->n, a->d_v);
+        for (int64_t p = 0; p < a->d_v; p += PANEL) {
+            solve(a, h, t, found, w->ld_v, p, w);
+            if (i + 1 < s->n_chunks) pass_state(a, w, found, p, left);
+        }
+        found = left;
+    }
+}
+
+/* The states of a block's chunks, from its first. */
+static void states_of_block(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, int64_t block,
+                            const sweep *s, work *w) {
+    memcpy(s->states, s->firsts + block * s->size, (size_t)s->size * sizeof *s->states);
+    for (int64_t j = 0; j + 1 < BLOCK; j++) {
+        int64_t i = block * BLOCK + j, t = t0 + i * a->chunk;
+        begin_chunk(a, t, t1, w);
+        load_decays(a, h, t, w);
+        load_keys(a, c, t, w);
+        for (int64_t p = 0; p < a->d_v; p += PANEL) {
+            scale_panel(w, w->beta, s->r + i * s->r_size, p, w->u);
+            pass_state(a, w, s->states + j * s->size, p, s->states + (j + 1) * s->size);
+        }
+    }
+}
+
 static size_t gdn_back_scratch(const tnn__gdn_args *a, int64_t rows) {
-    int64_t n_states = (rows + a->chunk - 1) / a->chunk + 1;
     size_t plain = tnn__gdn_back_portable_scratch(a, rows);
-    size_t ours = (work_floats(a) + (size_t)(n_states * a->d_k * (a->d_v + PAD))) * sizeof(float);
+    size_t ours = (work_floats(a) + (size_t)sweep_floats(a, rows)) * sizeof(float);
     return is_ours(a) && ours > plain ? ours : plain;
 }
 
-/* The states first, from the front; then the chunks, from the back. */
 static void gdn_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t1, const float *state,
                      float *dstate, bool add, void *scratch) {
     const tnn__gdn_args *a = &b->f;
@@ -681,21 +776,17 @@ static void gdn_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t 
         return;
     }
     work w = work_in(a, scratch);
-    int64_t size = a->d_k * w.ld_v, n_chunks = (t1 - t0 + a->chunk - 1) / a->chunk;
-    float *gradient = (float *)scratch + work_floats(a), *states = gradient + size;
-    copy_rows(dstate, a->d_v, gradient, w.ld_v, a->d_k, a->d_v);
-    copy_rows(state, a->d_v, states, w.ld_v, a->d_k, a->d_v);
-    for (int64_t i = 0; i + 1 < n_chunks; i++) {
-        int64_t t = t0 + i * a->chunk;
-        load_chunk(a, c, h, t, t1, &w);
-        for (int64_t p = 0; p < a->d_v; p += PANEL) {
-            solve(a, h, t, states + i * size, w.ld_v, p, &w);
-            pass_state(a, &w, states + i * size, p, states + (i + 1) * size);
-        }
+    sweep s = sweep_in(a, t1 - t0, (float *)scratch + work_floats(a));
+    copy_rows(dstate, a->d_v, s.gradient, w.ld_v, a->d_k, a->d_v);
+    copy_rows(state, a->d_v, s.states, w.ld_v, a->d_k, a->d_v);
+    sweep_forward(a, c, h, t0, t1, &s, &w);
+    for (int64_t i = s.n_chunks - 1; i >= 0; i--) {
+        bool last_of_block = i % BLOCK == BLOCK - 1;
+        if (last_of_block && i + 1 < s.n_chunks) states_of_block(a, c, h, t0, t1, i / BLOCK, &s, &w);
+        w.r = s.r + i * s.r_size;
+        chunk_back(b, c, h, t0 + i * a->chunk, t1, s.states + i % BLOCK * s.size, s.gradient, add, &w);
     }
-    for (int64_t i = n_chunks - 1; i >= 0; i--)
-        chunk_back(b, c, h, t0 + i * a->chunk, t1, states + i * size, gradient, add, &w);
-    copy_rows(gradient, w.ld_v, dstate, a->d_v, a->d_k, a->d_v);
+    copy_rows(s.gradient, w.ld_v, dstate, a->d_v, a->d_k, a->d_v);
 }
 
 static void set_gdn(tnn__kernels *k, int64_t chunk) {

@@ -3,5 +3,5 @@
 #include "cpu/x86/gdn.h"
 
 void tnn__kernels_init_gdn_avx2(tnn__kernels *k) {
-    set_gdn(k, 64);
+    set_gdn(k, 32);
 }
