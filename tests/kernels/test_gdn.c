@@ -202,9 +202,9 @@ static void compare(const problem *p, const results *got, const results *want, d
     }
 }
 
-static void check_level(const tnn__kernels *k, const problem *p) {
+static void check_level(const tnn__kernels *k, const problem *p, double tolerance) {
     results want = run_f64(p), got = run_f32(k, p);
-    compare(p, &got, &want, 1e-4);
+    compare(p, &got, &want, tolerance);
     results_free(&want);
     results_free(&got);
 }
@@ -301,7 +301,7 @@ static void check_shape(const tnn__kernels *k, int64_t d_k, int64_t d_v, int64_t
     problem p = problem_new(d_k, d_v, n_rows);
     p.norm = norm;
     fill(&p);
-    check_level(k, &p);
+    check_level(k, &p, 1e-4);
     problem_free(&p);
 }
 
@@ -333,7 +333,10 @@ static void shapes(const tnn__kernels *k) {
 
 /* --- what is hard --- */
 
-/* Equal keys, all of the old value erased each time; without decay, and with decays whose inverses overflow. */
+/*
+ * Equal keys, all of the old value erased each time; without decay, and with decays whose inverses overflow. What the
+ * decay gives is nearly all erased as well: its gradient is a difference of almost equal terms, and loses a digit.
+ */
 static void equal_keys(const tnn__kernels *k) {
     static const double decays[] = {0, -1e-3, -3, -30, -200};
     for (size_t i = 0; i < sizeof decays / sizeof *decays; i++) {
@@ -349,7 +352,7 @@ static void equal_keys(const tnn__kernels *k) {
             for (int64_t e = 0; e < result_size(&p, j); e++)
                 assert_true(isfinite(r.of[j][e]));
         results_free(&r);
-        check_level(k, &p);
+        check_level(k, &p, 1e-3);
         problem_free(&p);
     }
 }
@@ -362,7 +365,7 @@ static void zero_vectors(const tnn__kernels *k) {
         fill(&p);
         memset(p.k + 16, 0, 16 * sizeof *p.k);
         memset(p.q + 64, 0, 16 * sizeof *p.q);
-        check_level(k, &p);
+        check_level(k, &p, 1e-4);
         problem_free(&p);
     }
 }

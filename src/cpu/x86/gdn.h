@@ -1,6 +1,7 @@
 /*
  * The gated delta rule in chunks, for both widths; formulas and notation as in cpu/ref/gdn.inc.h. Heads are of whole
- * panels of two vectors; others, and chunks longer than MAX_CHUNK, are the portable kernel's.
+ * panels of two vectors; others, and chunks longer than MAX_CHUNK, are left to the kernels the including file names:
+ * other_run, other_back, other_scratch, other_back_scratch.
  *
  * Everything is products of small matrices, tiles of a few rows by a panel of columns in registers: the right factor is
  * read in panels of its rows, the left one element by element, by rows or by columns. So a factor whose columns are
@@ -442,7 +443,7 @@ static void run_row(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, flo
 
 /* --- both --- */
 
-/* What these kernels are for; the rest is the portable kernel's. */
+/* What these kernels are for. */
 static bool is_ours(const tnn__gdn_args *a) {
     return a->d_k % PANEL == 0 && a->d_v % PANEL == 0 && a->chunk <= MAX_CHUNK;
 }
@@ -453,7 +454,7 @@ static void copy_rows(const float *from, int64_t ld_from, float *to, int64_t ld_
 }
 
 static size_t gdn_scratch(const tnn__gdn_args *a, int64_t rows) {
-    size_t plain = tnn__gdn_portable_scratch(a, rows);
+    size_t plain = other_scratch(a, rows);
     size_t ours = (work_floats(a) + (size_t)(a->d_k * (a->d_v + PAD))) * sizeof(float);
     return is_ours(a) && ours > plain ? ours : plain;
 }
@@ -461,7 +462,7 @@ static size_t gdn_scratch(const tnn__gdn_args *a, int64_t rows) {
 /* A few rows are done where the state lies; for more, it is copied to rows PAD further apart. */
 static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, float *state, void *scratch) {
     if (!is_ours(a)) {
-        tnn__gdn_portable(a, c, h, t0, t1, state, scratch);
+        other_run(a, c, h, t0, t1, state, scratch);
         return;
     }
     work w = work_in(a, scratch);
@@ -763,7 +764,7 @@ static void states_of_block(const tnn__gdn_args *a, int64_t c, int64_t h, int64_
 }
 
 static size_t gdn_back_scratch(const tnn__gdn_args *a, int64_t rows) {
-    size_t plain = tnn__gdn_back_portable_scratch(a, rows);
+    size_t plain = other_back_scratch(a, rows);
     size_t ours = (work_floats(a) + (size_t)sweep_floats(a, rows)) * sizeof(float);
     return is_ours(a) && ours > plain ? ours : plain;
 }
@@ -772,7 +773,7 @@ static void gdn_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t 
                      float *dstate, bool add, void *scratch) {
     const tnn__gdn_args *a = &b->f;
     if (!is_ours(a)) {
-        tnn__gdn_back_portable(b, c, h, t0, t1, state, dstate, add, scratch);
+        other_back(b, c, h, t0, t1, state, dstate, add, scratch);
         return;
     }
     work w = work_in(a, scratch);

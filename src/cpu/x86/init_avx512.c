@@ -8,4 +8,5 @@ void tnn__kernels_init_avx512(tnn__kernels *k) {
     tnn__kernels_init_gemm_avx512(k);
     tnn__kernels_init_attention_avx512(k);
     tnn__kernels_init_rows_avx512(k);
+    tnn__kernels_init_gdn_avx512(k);
 }
