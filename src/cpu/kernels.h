@@ -97,7 +97,7 @@ typedef void tnn__attn_fn(const tnn__attn_args *a, int64_t c, int64_t t0, int64_
 /*
  * The keys [j0, j1) only (borders are multiples of TNN__ATTN_BLOCK), one row t: per query head of the group, in order,
  * d_v floats of the unnormalised weighted sum, then the running maximum, then the sum of exponentials: (d_v + 2) floats
- * each.
+ * each. The maximum is in the kernel's own units (of e or of 2), so the join of the same table reads it.
  */
 typedef void tnn__attn_part_fn(const tnn__attn_args *a, int64_t c, int64_t t, int64_t j0, int64_t j1, float *part,
                                void *scratch);
