@@ -208,7 +208,7 @@ static int tell_speed(const training *t, const bench_args *args, const timing *t
 }
 
 static int speed(training *t, const bench_args *args) {
-    timing timed;
+    timing timed = {0};
     tnn_probe probes[2];
     int code = bench_probe(t->e.session, &probes[0]);
     if (code == UI_OK) code = measure(t, args, &timed);

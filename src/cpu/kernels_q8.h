@@ -13,7 +13,6 @@ void tnn__kernels_init_q8_avx512vnni(tnn__kernels *k);
 void tnn__kernels_init_q8_neon(tnn__kernels *k);
 void tnn__kernels_init_q8_dotprod(tnn__kernels *k);
 void tnn__kernels_init_q8_i8mm(tnn__kernels *k);
-void tnn__kernels_init_q8_i8mm(tnn__kernels *k);
 
 /* A row of a block type: n integers, and per 16 of them a scale and an offset, w = scale * q + offset. */
 void tnn__unpack_q8_row(tnn_type type, const void *row, int64_t n, int8_t *q, float *scale, float *offset);

@@ -164,8 +164,8 @@ static bool score(void *ctx, int64_t pos, int64_t n, const float *logits) {
 
 /* Of a model file, with or without an adapter; logits are to be freed. */
 static scored score_file(tnn_session *s, const char *model, const char *adapter, const tnn_dataset *d) {
-    tnn_model *m;
-    tnn_seq *q;
+    tnn_model *m = NULL;
+    tnn_seq *q = NULL;
     tnn_error err;
     tnn_seq_options o = tnn_seq_options_default();
     const char *trained;

@@ -60,13 +60,13 @@ static void run_spans(const tnn__program *p, const tnn__step *st, int64_t task, 
             .first = (int32_t)t,
             .end = (int32_t)end,
             .slot = v.slots ? v.slots[t] : 0,
-            .begins = !s->carried || v.where[t] == 0,
+            .begins = !s->carried || !v.where || v.where[t] == 0,
         };
     }
 }
 
 static tnn_status check_starts(const span_state *s, const row_values *v, tnn_error *err) {
-    for (int64_t t = 0; v->where && t < s->n_rows; t++) {
+    for (int64_t t = 0; t < s->n_rows; t++) {
         if (v->where[t] == t || (t > 0 && v->where[t] == v->where[t - 1])) continue;
         return tnn__fail(err, TNN_E_RANGE,
                          "row %" PRId64 " says its sequence starts at row %" PRId32
@@ -97,6 +97,7 @@ static tnn_status check_positions(const span_state *s, const row_values *v, tnn_
 static tnn_status check_spans(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const span_state *s = st->state;
     row_values v = values_of(p, s);
+    if (!v.where) return TNN_OK;
     return s->carried ? check_positions(s, &v, err) : check_starts(s, &v, err);
 }
 
