@@ -100,12 +100,19 @@ static void end_progress(generation *gen) {
     gen->progress = (ui_progress){0};
 }
 
+static void save_prompt(generation *gen) {
+    tnn_error err;
+    if (tnn_seq_save(gen->engine->seq, gen->prompt_cache, &err) != TNN_OK)
+        gen->code = ui_error(UI_FAILURE, "%s", err.text);
+}
+
 static bool on_batch(void *ctx, int64_t pos, int64_t n, const float *logits) {
     generation *gen = ctx;
     (void)logits;
     ui_progress_update(&gen->progress, pos + n, gen->n_prompt, NULL);
     if (pos + n == gen->n_prompt) end_progress(gen);
     if (gen->taps) gen->code = taps_collect(gen->taps, gen->engine->seq);
+    if (gen->code == UI_OK && gen->prompt_cache && pos + n == gen->n_prompt) save_prompt(gen);
     return gen->code == UI_OK && !ui_interrupted();
 }
 

@@ -29,11 +29,12 @@ typedef struct generation {
     const sample_args *sample;
     engine *engine;
     taps *taps;
-    bool stream;      /* text to stdout as it comes */
-    tnn_text text;    /* all of it; freed by generation_end */
-    int code;         /* of what went wrong in a callback */
-    int64_t n_prompt; /* for the progress line */
-    bool has_token;   /* one was generated */
+    const char *prompt_cache; /* the computed prompt is saved there; NULL: nowhere */
+    bool stream;              /* text to stdout as it comes */
+    tnn_text text;            /* all of it; freed by generation_end */
+    int code;                 /* of what went wrong in a callback */
+    int64_t n_prompt;         /* for the progress line */
+    bool has_token;           /* one was generated */
     ui_progress progress;
     tnn_generate_result result;
 } generation;

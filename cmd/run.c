@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tinynn/chat.h>
 
@@ -23,12 +24,15 @@ typedef struct run_args {
     sample_args sample;
     tap_args taps;
     chat_args chat;
+    const char *prompt_cache;
     bool raw, json, quiet;
 } run_args;
 
 static const arg_option verb_options[] = {
     {"--raw, -no-cnv", ARG_FLAG, offsetof(run_args, raw), NULL, 0, 0, NULL,
      "continue the text as it stands, also where the model has a chat template"},
+    {"--prompt-cache", ARG_TEXT, offsetof(run_args, prompt_cache), "FILE", 0, 0, NULL,
+     "begin with the prompt that FILE holds computed, as far as it is this one's; then FILE holds this one"},
     {"-q, --quiet", ARG_FLAG, offsetof(run_args, quiet), NULL, 0, 0, NULL, "no timings on stderr"},
     {"--json", ARG_FLAG, offsetof(run_args, json), NULL, 0, 0, NULL,
      "one JSON object when done: text, ids, finish_reason, prompt_ids, seed, tokens per second, taps"},
@@ -100,7 +104,11 @@ static int print_json(const run_args *args, const generation *gen, const tnn_ids
 }
 
 static int generate(const run_args *args, engine *e, taps *t, const tnn_ids *prompt) {
-    generation gen = {.sample = &args->sample, .engine = e, .taps = t, .stream = !args->json};
+    generation gen = {.sample = &args->sample,
+                      .engine = e,
+                      .taps = t,
+                      .prompt_cache = args->prompt_cache,
+                      .stream = !args->json};
     int code = generation_run(&gen, prompt);
     if (code == UI_OK) code = taps_write(t, &args->taps);
     if (!args->json && gen.text.n > 0) putchar('\n');
@@ -113,6 +121,13 @@ static int generate(const run_args *args, engine *e, taps *t, const tnn_ids *pro
     }
     generation_end(&gen);
     return code;
+}
+
+/* The first run finds no file; one that is damaged or another model's is worth telling. */
+static int take_up_cache(const run_args *args, const engine *e) {
+    tnn_error err;
+    if (!args->prompt_cache || access(args->prompt_cache, F_OK) != 0) return UI_OK;
+    return tnn_seq_restore(e->seq, args->prompt_cache, &err) == TNN_OK ? UI_OK : ui_error(UI_USAGE, "%s", err.text);
 }
 
 static void init(void *p) {
@@ -132,6 +147,7 @@ static int run(void *p) {
     if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK) code = encode(args, e.model, &prompt);
     if (code == UI_OK) code = open_seq(&e, &args->context, t.globs);
+    if (code == UI_OK) code = take_up_cache(args, &e);
     if (code == UI_OK) code = generate(args, &e, &t, &prompt);
     taps_end(&t);
     tnn_ids_free(&prompt);

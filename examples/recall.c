@@ -17,9 +17,9 @@
 #include <tinynn/tnn.h>
 
 enum {
-    N_KEYS = 8,
-    N_VALUES = 8,
-    N_WRITES = 64,
+    N_KEYS = 16,
+    N_VALUES = 16,
+    N_WRITES = 128,
     LENGTH = 2 * N_WRITES + N_KEYS, /* of a sequence: keys and values, then questions */
     N_SEQUENCES = 6,                /* of a batch, packed one after the other */
     ROWS = N_SEQUENCES * LENGTH,
@@ -288,7 +288,7 @@ int main(int argc, char **argv) {
     tnn_session *s;
     tnn_error err;
     bool erase = !(argc > 1 && strcmp(argv[1], "--no-erase") == 0);
-    const char *steps = argc > (erase ? 1 : 2) ? argv[erase ? 1 : 2] : "300";
+    const char *steps = argc > (erase ? 1 : 2) ? argv[erase ? 1 : 2] : "400";
     uint64_t random = 99;
     check(tnn_session_new(&s, NULL, &err), &err);
     weights w = make_weights(s);

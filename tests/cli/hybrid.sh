@@ -43,6 +43,20 @@ expect_json 'len(d["taps"]) == 5 and all(t["min"] > 0 for t in d["taps"] if "gdn
 expect_json 'all(t["max"] < 0 for t in d["taps"] if "decay" in t["name"])'
 expect 0 "$TNN" eval one/model.gguf --text text -c 24
 
+# A computed prompt is kept in a file, and taken up as far as it is the same.
+expect 0 "$TNN" run one/model.gguf -p "the hero went" -n 6 --temp 0 --json
+cp out want
+for known in 0 13; do
+    expect 0 "$TNN" run one/model.gguf -p "the hero went" -n 6 --temp 0 --prompt-cache prompt
+    if [ $known -gt 0 ]; then expect_err "prompt 13 tokens, $known of them known"; fi
+done
+expect 0 "$TNN" run one/model.gguf -p "the hero went" -n 6 --temp 0 --prompt-cache prompt --json
+python3 -c 'import json; assert json.load(open("want"))["ids"] == json.load(open("out"))["ids"]' || fail "a kept prompt changes the text"
+expect 0 "$TNN" run one/model.gguf -p "the hero went home" -n 6 --temp 0 --prompt-cache prompt
+expect_err 'prompt 18 tokens, 13 of them known'
+expect_error 2 'another model' -- "$TNN" run q8.gguf -p "the hero" -n 1 --prompt-cache prompt
+expect_error 2 'not a saved sequence' -- "$TNN" run q8.gguf -p "the hero" -n 1 --prompt-cache text
+
 # Pairs beside every linear; merged, they give the same model.
 # shellcheck disable=SC2086
 expect 0 "$TNN" train lora one/model.gguf --text text --batch-size 2 --max-seq-length 48 --iters 5 --learning-rate 1e-2 \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "core/tensor.h"
 #include "llm/archs/llama_arch.h"
 
 /* Allocates under a name; the first failure latches. */
@@ -124,7 +125,7 @@ static bool fill_gdn(const tnn_tensor *t, uint64_t seed, float *values, int64_t 
 static void fill_random(const tnn_llama_arch *a, const tnn_tensor *t, uint64_t seed, float *values, int64_t n) {
     const char *name = tnn_tensor_name(t);
     if (fill_gdn(t, seed, values, n)) return;
-    if (tnn_tensor_ne(t)[1] == 1) {
+    if (t->n_dims == 1) {
         float value = ends_with(name, ".bias") ? 0.0f : 1.0f;
         for (int64_t i = 0; i < n; i++) {
             values[i] = value;
