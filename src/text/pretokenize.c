@@ -270,12 +270,79 @@ static size_t spaced_punctuation(const tnn__char *text, size_t pos, size_t end) 
     return spaced_run(text, pos, end, TNN__PUNCTUATION);
 }
 
-/* [一-龥ࠀ-一가-퟿]+ */
+/* [一-龥ࠀ-一가-퟿]+ : of deepseek-llm too */
 static size_t deepseek_coder_cjk(const tnn__char *text, size_t pos, size_t end) {
     size_t i = pos;
     while (i < end && (in_range(text[i], 0x0800, 0x9FA5) || in_range(text[i], 0xAC00, 0xD7FF)))
         i++;
     return i - pos;
+}
+
+/* Letters as the expression of deepseek-llm lists them. */
+static const struct {
+    uint32_t first, last;
+} cased_letters[] = {
+    {0x41, 0x5A},       {0x61, 0x7A},       {0xB5, 0xB5},       {0xC0, 0xD6},       {0xD8, 0xF6},
+    {0xF8, 0x1BA},      {0x1BC, 0x1BF},     {0x1C4, 0x293},     {0x295, 0x2AF},     {0x370, 0x373},
+    {0x376, 0x376},     {0x377, 0x377},     {0x37B, 0x37D},     {0x37F, 0x37F},     {0x386, 0x386},
+    {0x388, 0x38A},     {0x38C, 0x38C},     {0x38E, 0x3A1},     {0x3A3, 0x3F5},     {0x3F7, 0x481},
+    {0x48A, 0x52F},     {0x531, 0x556},     {0x10A0, 0x10C5},   {0x13A0, 0x13F5},   {0x13F8, 0x13FD},
+    {0x1C90, 0x1CBA},   {0x1CBD, 0x1CBF},   {0x1D00, 0x1D2B},   {0x1D6B, 0x1D77},   {0x1D79, 0x1D9A},
+    {0x1E00, 0x1F15},   {0x1F18, 0x1F1D},   {0x1F20, 0x1F45},   {0x1F48, 0x1F4D},   {0x1F50, 0x1F57},
+    {0x1F59, 0x1F59},   {0x1F5B, 0x1F5B},   {0x1F5D, 0x1F5D},   {0x1F5F, 0x1F7D},   {0x1F80, 0x1FB4},
+    {0x1FB6, 0x1FBC},   {0x1FBE, 0x1FBE},   {0x1FC2, 0x1FC4},   {0x1FC6, 0x1FCC},   {0x1FD0, 0x1FD3},
+    {0x1FD6, 0x1FDB},   {0x1FE0, 0x1FEC},   {0x1FF2, 0x1FF4},   {0x1FF6, 0x1FFC},   {0x2102, 0x2102},
+    {0x2107, 0x2107},   {0x210A, 0x2113},   {0x2115, 0x2115},   {0x2119, 0x211D},   {0x2124, 0x2124},
+    {0x2126, 0x2126},   {0x2128, 0x2128},   {0x212A, 0x212D},   {0x212F, 0x2134},   {0x2139, 0x2139},
+    {0x213C, 0x213F},   {0x2145, 0x2149},   {0x214E, 0x214E},   {0x2183, 0x2183},   {0x2184, 0x2184},
+    {0x2C00, 0x2C7B},   {0x2C7E, 0x2CE4},   {0x2CEB, 0x2CEE},   {0x2CF2, 0x2CF2},   {0x2CF3, 0x2CF3},
+    {0xA640, 0xA66D},   {0xA680, 0xA69B},   {0xA722, 0xA76F},   {0xA771, 0xA787},   {0xA78B, 0xA78E},
+    {0xAB70, 0xABBF},   {0xFB00, 0xFB06},   {0xFB13, 0xFB17},   {0xFF21, 0xFF3A},   {0xFF41, 0xFF5A},
+    {0x10400, 0x1044F}, {0x104B0, 0x104D3}, {0x104D8, 0x104FB}, {0x10C80, 0x10CB2}, {0x10CC0, 0x10CF2},
+    {0x118A0, 0x118DF}, {0x1E900, 0x1E943},
+};
+
+static bool is_cased_letter(tnn__char c) {
+    size_t low = 0, high = sizeof cased_letters / sizeof cased_letters[0];
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (in_range(c, cased_letters[middle].first, cased_letters[middle].last)) return true;
+        if (tnn__char_code(c) < cased_letters[middle].first) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return false;
+}
+
+static bool is_deepseek_llm_sign(tnn__char c) {
+    return in_range(c, '!', '/') || in_range(c, ':', '~') || in_range(c, 0xFF01, 0xFF0F) ||
+           in_range(c, 0xFF1A, 0xFF5E) || in_range(c, 0x2018, 0x201F) || in_range(c, 0x3000, 0x3002);
+}
+
+/* \s?<in>+ ; what is in may be a space itself */
+static size_t spaced(const tnn__char *text, size_t pos, size_t end, bool (*in)(tnn__char c)) {
+    size_t start = pos + (is(text[pos], SPACE) ? 1 : 0), stop = start;
+    while (stop < end && in(text[stop]))
+        stop++;
+    return stop > start ? stop - pos : in(text[pos]);
+}
+
+/* \s?[A-Za-zµÀ-ÖØ-öø-ƺ...]+ */
+static size_t deepseek_llm_letters(const tnn__char *text, size_t pos, size_t end) {
+    return spaced(text, pos, end, is_cased_letter);
+}
+
+/* \s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+ : ":-~" has the ASCII letters too */
+static size_t deepseek_llm_signs(const tnn__char *text, size_t pos, size_t end) {
+    return spaced(text, pos, end, is_deepseek_llm_sign);
+}
+
+/* \s+$ : split looks for it from the end, as a search from each position would not be linear. */
+static size_t last_spaces(const tnn__char *text, size_t pos, size_t end) {
+    size_t n = skip(text, pos, end, SPACE) - pos;
+    return pos + n == end ? n : 0;
 }
 
 /* [一-龥぀-ゟ゠-ヿ]+ */
@@ -353,6 +420,9 @@ static const tnn__splitter tekken_list[] = {tekken, NULL};
 static const tnn__splitter gpt4o_list[] = {gpt4o, NULL};
 static const tnn__splitter deepseek_coder_list[] = {one_newline,        spaced_letters, spaced_punctuation,
                                                     deepseek_coder_cjk, one_number,     NULL};
+static const tnn__splitter deepseek_llm_list[] = {one_newline, deepseek_llm_letters, deepseek_llm_signs,
+                                                  last_spaces, deepseek_coder_cjk,   numbers,
+                                                  NULL};
 static const tnn__splitter deepseek_v3_list[] = {up_to_three_numbers, deepseek_v3_cjk, deepseek_v3, NULL};
 static const tnn__splitter kimi_k2_list[] = {kimi_k2, NULL};
 
@@ -400,6 +470,7 @@ static const tnn__pretokenizer table[] = {
     {"tekken", tekken_list, true, true},
     {"gpt-4o", gpt4o_list, false, false},
     {"llama4", gpt4o_list, false, false},
+    {"deepseek-llm", deepseek_llm_list, false, false},
     {"deepseek-coder", deepseek_coder_list, false, false},
     {"deepseek-v3", deepseek_v3_list, false, false},
     {"kimi-k2", kimi_k2_list, false, false},
@@ -416,13 +487,19 @@ const tnn__pretokenizer *tnn__pretokenizer_find(const char *name, size_t size) {
     return NULL;
 }
 
+static size_t without_last_spaces(const tnn__char *text, size_t pos, size_t end) {
+    while (end > pos && is(text[end - 1], SPACE))
+        end--;
+    return end;
+}
+
 /* Cuts a segment by the first splitter into matches and the gaps between them, and each of those by the rest. */
 static tnn_status split(const tnn__splitter *splitter, const tnn__char *text, size_t pos, size_t end, tnn__word_fn fn,
                         void *ctx) {
     if (!*splitter) return fn(ctx, text, pos, end);
     tnn_status status = TNN_OK;
     while (pos < end && !status) {
-        size_t gap_end = pos, length = 0;
+        size_t gap_end = *splitter == last_spaces ? without_last_spaces(text, pos, end) : pos, length = 0;
         while (gap_end < end && (length = (*splitter)(text, gap_end, end)) == 0)
             gap_end++;
         if (gap_end > pos) status = split(splitter + 1, text, pos, gap_end, fn, ctx);

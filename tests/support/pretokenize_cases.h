@@ -513,6 +513,19 @@ static const struct {
      " \xCC\x81"
      "y  中\xCC\x81",
      "x" CUT "\xCC\x80" CUT " \xCC\x81" CUT "y" CUT " " CUT " 中" CUT "\xCC\x81"},
+    {"deepseek-llm", "I'LL don't  1234567 ",
+     "I" CUT "'" CUT "LL" CUT " don" CUT "'" CUT "t" CUT "  " CUT "1234567" CUT " "},
+    {"deepseek-llm", "a  \n\n b\t\t7   ", "a" CUT "  " CUT "\n" CUT "\n" CUT " b" CUT "\t\t" CUT "7" CUT "   "},
+    {"deepseek-llm",
+     "École Ärzte\xE3\x80\x80"
+     "。x 日本語 한국 ﬁ ß",
+     "É" CUT "cole" CUT " Ä" CUT "rzte" CUT "\xE3\x80\x80"
+     "。" CUT "x" CUT " " CUT "日本語" CUT " " CUT "한국" CUT " ﬁ" CUT " ß"},
+    {"deepseek-llm",
+     "x  7  \xE3\x80\x80"
+     "！ ‘a’ -- end  ",
+     "x" CUT "  " CUT "7" CUT " " CUT " " CUT "\xE3\x80\x80"
+     "" CUT "！" CUT " " CUT "‘" CUT "a" CUT "’" CUT " --" CUT " end" CUT "  "},
 };
 
 #endif
