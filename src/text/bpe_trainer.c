@@ -248,10 +248,13 @@ static tnn_status set_tokens(const tnn_bpe_trainer *t, tnn_gguf_writer *w, tnn_e
     tnn_gguf_str *texts = tnn__calloc_array(&t->alloc, n, sizeof *texts);
     int32_t *types = tnn__calloc_array(&t->alloc, n, sizeof *types);
     tnn_status status = texts && types ? TNN_OK : tnn__fail_nomem(err, "tokens", n * sizeof *texts);
-    for (size_t i = 0; i < n && !status; i++) {
-        const tnn__symbol *s = i < first ? NULL : &t->symbols.symbols[i - first];
-        texts[i] = s ? (tnn_gguf_str){s->text, s->size} : (tnn_gguf_str){special_texts[i], strlen(special_texts[i])};
-        types[i] = s ? TNN_TOKEN_NORMAL : TNN_TOKEN_CONTROL;
+    for (size_t i = 0; i < first && i < N_CHAT_SPECIALS && !status; i++) {
+        texts[i] = (tnn_gguf_str){special_texts[i], strlen(special_texts[i])};
+        types[i] = TNN_TOKEN_CONTROL;
+    }
+    for (size_t i = 0; i < t->symbols.n_symbols && !status; i++) {
+        texts[first + i] = (tnn_gguf_str){t->symbols.symbols[i].text, t->symbols.symbols[i].size};
+        types[first + i] = TNN_TOKEN_NORMAL;
     }
     if (!status) status = tnn_gguf_set_str_array(w, "tokenizer.ggml.tokens", texts, n);
     if (!status) status = tnn_gguf_set_array(w, "tokenizer.ggml.token_type", TNN_GGUF_I32, types, n);
