@@ -407,45 +407,61 @@ static double row_cost(const tnn_trainer *t, int64_t length) {
     return 6 * cost;
 }
 
-/* Seconds of n rows in sequences of at most `length`, the second of two runs: the first one touches the memory. */
+/* Products and sums of n rows in sequences of at most `length`. */
+static double work_of(const tnn_trainer *t, int64_t n, int64_t length) {
+    return (double)n * row_cost(t, n < length ? n : length);
+}
+
+static void fill_measured(const tnn_trainer *t, tnn_batch_buffer *b, int64_t length) {
+    int64_t n_vocab = tnn_llama_arch_hparams(t->arch)->n_vocab;
+    for (int64_t i = 0; i < b->n_rows; i++) {
+        b->ids[i] = (int32_t)(i * 7919 % n_vocab);
+        b->targets[i] = (int32_t)((i + 1) * 7919 % n_vocab);
+        b->positions[i] = (int32_t)(i % length);
+        b->starts[i] = (int32_t)(i - i % length);
+        b->weights[i] = 1.0f / (float)b->n_rows;
+    }
+}
+
+/* Seconds of n rows: the shortest of two runs or, if they are short, of a few; the first one touches the memory. */
 static tnn_status time_rows(tnn_trainer *t, int64_t n, int64_t length, double *seconds, tnn_error *err) {
     tnn_batch_buffer b;
     forward f = {0};
     double loss;
-    int64_t n_vocab = tnn_llama_arch_hparams(t->arch)->n_vocab;
     tnn_status status = tnn_batch_buffer_init(&b, n, &t->session->alloc, err);
     if (!status) status = forward_build(t, &f, n, true, err);
-    for (int64_t i = 0; i < n && !status; i++) {
-        b.ids[i] = (int32_t)(i * 7919 % n_vocab);
-        b.targets[i] = (int32_t)((i + 1) * 7919 % n_vocab);
-        b.positions[i] = (int32_t)(i % length);
-        b.starts[i] = (int32_t)(i - i % length);
-        b.weights[i] = 1.0f / (float)n;
-    }
-    for (int run = 0; run < 2 && !status; run++) {
+    if (!status) fill_measured(t, &b, length);
+    *seconds = INFINITY;
+    double begin = now();
+    for (int run = 0; run < 5 && !status && (run < 2 || now() - begin < 0.1); run++) {
         tnn_batch view = tnn_batch_buffer_view(&b);
         double start = now();
         status = run_batch(&f, &view, &loss, err);
-        *seconds = now() - start;
+        *seconds = fmin(*seconds, now() - start);
     }
     forward_free(&f);
     tnn_batch_buffer_free(&b);
     return status;
 }
 
+/*
+ * A pass costs something for each weight, whatever the rows (reading and unpacking it), and something for each row. Two
+ * sizes give both: few rows, and as many as the budget allows.
+ */
 tnn_status tnn_trainer_measure(tnn_trainer *t, int64_t length, double budget, double *batch_seconds,
                                double *update_seconds, tnn_error *err) {
-    int64_t n_rows = t->options.n_rows, n = n_rows < 32 ? n_rows : 32;
-    double seconds = 0;
-    tnn_status status = TNN_OK;
-    for (double begin = now(); !status; n = 2 * n < n_rows ? 2 * n : n_rows) {
+    int64_t n_rows = t->options.n_rows, few = n_rows < 4 ? n_rows : 4, n = n_rows < 32 ? n_rows : 32;
+    double begin = now(), of_few = 0, seconds = 0;
+    tnn_status status = time_rows(t, few, length, &of_few, err);
+    if (!status) status = time_rows(t, n, length, &seconds, err);
+    while (!status && n < n_rows && now() - begin + 4 * seconds < budget) {
+        n = 2 * n < n_rows ? 2 * n : n_rows;
         status = time_rows(t, n, length, &seconds, err);
-        /* The next one takes twice two runs of this one. */
-        if (n == n_rows || now() - begin + 4 * seconds > budget) break;
     }
     if (status) return status;
-    double cost = row_cost(t, length), measured = row_cost(t, n < length ? n : length);
-    *batch_seconds = seconds * (double)n_rows / (double)n * cost / measured;
+    double work = work_of(t, n, length), more = work_of(t, n_rows, length) - work;
+    double per_work = n > few ? (seconds - of_few) / (work - work_of(t, few, length)) : 0;
+    *batch_seconds = seconds + more * fmax(per_work, 0);
     for (int run = 0; run < 2 && !status; run++) {
         double start = now();
         status = tnn_trainer_update(t, 0.0f, NULL, err);
