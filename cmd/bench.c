@@ -22,6 +22,8 @@ static const arg_option verb_options[] = {
     {"--train", ARG_TEXT, offsetof(bench_args, train), "RECIPE", 0, 0, NULL,
      "steps of training instead: full, or lora with pairs beside every linear of the blocks"},
     {"--lora-rank", ARG_INT, offsetof(bench_args, lora_rank), "R", 1, 4096, NULL, "training: rank of the pairs"},
+    {"--dtype", ARG_TEXT, offsetof(bench_args, dtype), "TYPE", 0, 0, NULL,
+     "training: type that products with weights are computed in: f32 or bf16"},
     {"--grad-checkpoint", ARG_FLAG, offsetof(bench_args, grad_checkpoint), NULL, 0, 0, NULL,
      "training: compute layers again on the way back, to save memory"},
     {"--memory", ARG_FLAG, offsetof(bench_args, memory), NULL, 0, 0, NULL,
@@ -199,6 +201,7 @@ static void init(void *p) {
     args->n_gen = 128;
     args->n_repeats = 5;
     args->lora_rank = 8;
+    args->dtype = "f32";
 }
 
 static int run(void *p) {

@@ -14,7 +14,7 @@ typedef struct bench_args {
     compute_args compute;
     context_args context;
     int64_t n_prompt, n_gen, n_repeats, lora_rank;
-    const char *train;
+    const char *train, *dtype;
     bool grad_checkpoint, memory, json;
 } bench_args;
 

@@ -89,6 +89,7 @@ static tnn_status make_trainer(training *t, const bench_args *args, tnn_error *e
     tnn_trainer_options options = tnn_trainer_options_default();
     options.n_rows = args->n_prompt;
     options.recompute = args->grad_checkpoint;
+    options.compute_type = (tnn_type)tnn_type_from_name(args->dtype);
     tnn_status status =
         tnn_trainer_new(&t->trainer, t->e.session, t->arch, t->pairs ? t->pairs : t->weights, &options, err);
     if (status == TNN_OK) status = tnn_batch_buffer_init(&t->batch, args->n_prompt, NULL, err);
@@ -195,6 +196,7 @@ static int tell_speed(const training *t, const bench_args *args, const timing *t
     }
     json_t *object = json_object();
     json_object_set_new(object, "recipe", json_string(args->train));
+    json_object_set_new(object, "dtype", json_string(args->dtype));
     json_object_set_new(object, "grad_checkpoint", json_boolean(args->grad_checkpoint));
     json_object_set_new(object, "threads", json_integer(tnn_session_threads(t->e.session)));
     json_object_set_new(object, "isa", json_string(tnn_isa_name(tnn_session_isa(t->e.session))));
@@ -246,6 +248,8 @@ int bench_train(const bench_args *args) {
     if (!lora && strcmp(args->train, "full") != 0)
         return ui_error(UI_USAGE, "--train: '%s' is neither full nor lora", args->train);
     if (args->n_prompt == 0) return ui_error(UI_USAGE, "--train: -p 0 leaves nothing to measure");
+    if (tnn_type_from_name(args->dtype) != TNN_TYPE_F32 && tnn_type_from_name(args->dtype) != TNN_TYPE_BF16)
+        return ui_error(UI_USAGE, "--dtype: '%s' is neither f32 nor bf16", args->dtype);
     training t = {0};
     int code = open_training(&t, args, lora);
     if (code == UI_OK) code = args->memory ? memory(&t, args) : speed(&t, args);

@@ -83,6 +83,12 @@ TNN_API void tnn_graph_free(tnn_graph *g); /* NULL is allowed; its plans must ha
  */
 typedef enum tnn_graph_mode { TNN_GRAPH_INFER, TNN_GRAPH_TRAIN, TNN_GRAPH_CHECK } tnn_graph_mode;
 TNN_API tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_error *err);
+/*
+ * What products with weights multiply, forward and back: F32, as it is at first, or in TRAIN mode BF16: both operands
+ * are rounded to nearest even, sums stay F32, and so does everything that is no such product (norms, attention, loss,
+ * gradients of weights). Set after the mode. E_STATE once there are nodes, E_UNSUPPORTED for anything else.
+ */
+TNN_API tnn_status tnn_graph_set_compute_type(tnn_graph *g, tnn_type type, tnn_error *err);
 
 /*
  * The first error of any builder call on this graph (ops.h); TNN_OK while there is none. Builders return NULL after an

@@ -76,7 +76,7 @@ typedef enum tnn_schedule {
     FLOAT(grad_clip, 1, 0, 1e9, "largest gradient norm; 0: no limit")                                                  \
     INT(seed, 0, 0, INT64_MAX, "of weights and order")                                                                 \
     FLAG(mask_prompt, true, "loss on the answers alone")                                                               \
-    STRING(dtype, "f32", "type that is computed in; f32 is the only one so far")                                       \
+    STRING(dtype, "f32", "type that products with weights are computed in: f32 or bf16; what is kept stays f32")       \
     FLAG(grad_checkpoint, false, "compute layers again on the way back, to save memory")                               \
     INT(lora_rank, 8, 1, 4096, "rank of the pairs")                                                                    \
     FLOAT(lora_alpha, 16, 0, 1e6, "strength of the pairs: alpha / rank")                                               \

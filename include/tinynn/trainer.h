@@ -28,6 +28,7 @@ typedef struct tnn_trainer_options {
     float lora_dropout;      /* of what goes into low-rank pairs; 0 */
     uint64_t seed;           /* of dropout; 0 */
     bool evaluates;          /* plan for tnn_trainer_evaluate at once */
+    tnn_type compute_type;   /* F32, or BF16: operands of products with weights are rounded; everything kept is F32 */
     bool recompute;          /* trade time for memory: compute each layer's inside again on the way back */
     const char *taps;        /* globs of stages to keep; NULL: none */
 } tnn_trainer_options;

@@ -161,6 +161,15 @@ tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_error *err)
     return TNN_OK;
 }
 
+tnn_status tnn_graph_set_compute_type(tnn_graph *g, tnn_type type, tnn_error *err) {
+    if (g->n_nodes > 0) return tnn__fail(err, TNN_E_STATE, "the compute type of a graph is set before its first node");
+    if (type == TNN_TYPE_F32 || (type == TNN_TYPE_BF16 && g->mode == TNN_GRAPH_TRAIN)) {
+        g->bf16 = type == TNN_TYPE_BF16;
+        return TNN_OK;
+    }
+    return tnn__fail(err, TNN_E_UNSUPPORTED, "a graph computes in f32 or, in TRAIN mode, in bf16");
+}
+
 tnn_tensor *tnn_checkpoint(tnn_graph *g, tnn_tensor *x) {
     if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){x})) return NULL;
     x->is_checkpoint = true;

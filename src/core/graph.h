@@ -20,6 +20,7 @@ struct tnn_graph {
     int64_t n_effects;
     int64_t cap_effects;
     tnn_graph_mode mode;
+    bool bf16;       /* operands of products with weights are rounded to BF16 */
     tnn_error error; /* the first one */
 };
 

@@ -47,6 +47,7 @@ typedef struct tnn__gemm_args {
     int64_t n_out;
     int64_t n_cols;
     const float *x;
+    const uint16_t *x16; /* gemm_bf16: x in BF16, instead */
     int64_t x_stride;
     tnn__act_q8 act;
     const float *bias;
@@ -203,8 +204,9 @@ typedef struct tnn__gemm_dx_args {
     int64_t n_in;
     int64_t n_out;
     int64_t n_cols;
-    const float *dy; /* [n_out, n_cols] */
-    float *dx;       /* [n_in, n_cols] */
+    const float *dy;      /* [n_out, n_cols] */
+    const uint16_t *dy16; /* gemm_dx_bf16: dy in BF16, instead */
+    float *dx;            /* [n_in, n_cols] */
 } tnn__gemm_dx_args;
 
 typedef struct tnn__gemm_dx_kernel {
@@ -218,9 +220,10 @@ typedef struct tnn__gemm_dw_args {
     int64_t n_in;
     int64_t n_out;
     int64_t n_cols;
-    const float *dy; /* [n_out, n_cols] */
-    const float *x;  /* [n_in, n_cols] */
-    float *dw;       /* [n_in, n_out] */
+    const float *dy;            /* [n_out, n_cols] */
+    const float *x;             /* [n_in, n_cols] */
+    const uint16_t *dy16, *x16; /* gemm_dw_bf16: dy and x in BF16, instead */
+    float *dw;                  /* [n_in, n_out] */
 } tnn__gemm_dw_args;
 
 typedef struct tnn__gemm_dw_kernel {
@@ -274,6 +277,25 @@ typedef struct tnn__adamw_hyper {
 
 typedef void tnn__adamw_fn(float *p, const float *g, float *m, float *v, int64_t n, const tnn__adamw_hyper *h);
 
+/* Every type that weights may have. */
+#define TNN__WEIGHT_TYPES(X)                                                                                           \
+    X(F32)                                                                                                             \
+    X(F16)                                                                                                             \
+    X(BF16)                                                                                                            \
+    X(Q4_0)                                                                                                            \
+    X(Q4_1)                                                                                                            \
+    X(Q5_0)                                                                                                            \
+    X(Q5_1)                                                                                                            \
+    X(Q8_0)                                                                                                            \
+    X(Q2_K)                                                                                                            \
+    X(Q3_K)                                                                                                            \
+    X(Q4_K)                                                                                                            \
+    X(Q5_K)                                                                                                            \
+    X(Q6_K)                                                                                                            \
+    X(IQ4_NL)                                                                                                          \
+    X(IQ4_XS)                                                                                                          \
+    X(MXFP4)
+
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
 typedef struct tnn__kernels {
@@ -301,6 +323,10 @@ typedef struct tnn__kernels {
     tnn__gemm_kernel gemm_float[TNN_TYPE_COUNT];
     tnn__gemm_dx_kernel gemm_dx[TNN_TYPE_COUNT];
     tnn__gemm_dw_kernel gemm_dw;
+    /* The same with both operands of every product in BF16, rounded to nearest even, and sums in F32. */
+    tnn__gemm_kernel gemm_bf16[TNN_TYPE_COUNT];
+    tnn__gemm_dx_kernel gemm_dx_bf16[TNN_TYPE_COUNT];
+    tnn__gemm_dw_kernel gemm_dw_bf16;
     tnn__attn_back_fn *attn_back;
     size_t (*attn_back_scratch_bytes)(const tnn__attn_back_args *a);
     tnn__rms_norm_back_fn *rms_norm_back;

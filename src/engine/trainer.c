@@ -185,6 +185,11 @@ static tnn_status forward_build(tnn_trainer *t, forward *f, int64_t n, bool trai
     if (status) return status;
     tnn_graph *g = f->graph;
     tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, NULL);
+    status = tnn_graph_set_compute_type(g, t->options.compute_type, err);
+    if (status) {
+        forward_free(f);
+        return status;
+    }
     f->ids = tnn_input(g, "ids", TNN_TYPE_I32, 1, &n);
     f->positions = tnn_input(g, "positions", TNN_TYPE_I32, 1, &n);
     f->starts = tnn_input(g, "starts", TNN_TYPE_I32, 1, &n);

@@ -403,6 +403,7 @@ static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
         .lora_dropout = (float)c->lora_dropout,
         .seed = (uint64_t)c->seed,
         .evaluates = r->valid != NULL,
+        .compute_type = (tnn_type)tnn_type_from_name(c->dtype),
         .recompute = c->grad_checkpoint,
         .taps = given(c->tap) ? c->tap : NULL,
     };
@@ -411,8 +412,9 @@ static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
 
 /* What can be told before a file is opened. */
 static tnn_status check_config(const tnn_train_config *c, tnn_error *err) {
-    if (strcmp(c->dtype, "f32") != 0 && strcmp(c->dtype, "F32") != 0)
-        return tnn__fail(err, TNN_E_UNSUPPORTED, "dtype %s: this version trains in f32 only", c->dtype);
+    int32_t compute_type = tnn_type_from_name(c->dtype);
+    if (compute_type != TNN_TYPE_F32 && compute_type != TNN_TYPE_BF16)
+        return tnn__fail(err, TNN_E_UNSUPPORTED, "dtype %s: training computes in f32 or bf16", c->dtype);
     if (tnn_type_from_name(c->save_type) < 0) return tnn__fail(err, TNN_E_ARG, "save_type %s is no type", c->save_type);
     return TNN_OK;
 }

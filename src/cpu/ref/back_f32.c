@@ -27,24 +27,6 @@ static void adamw(float *p, const float *g, float *m, float *v, int64_t n, const
     }
 }
 
-#define WEIGHT_TYPES(X)                                                                                                \
-    X(F32)                                                                                                             \
-    X(F16)                                                                                                             \
-    X(BF16)                                                                                                            \
-    X(Q4_0)                                                                                                            \
-    X(Q4_1)                                                                                                            \
-    X(Q5_0)                                                                                                            \
-    X(Q5_1)                                                                                                            \
-    X(Q8_0)                                                                                                            \
-    X(Q2_K)                                                                                                            \
-    X(Q3_K)                                                                                                            \
-    X(Q4_K)                                                                                                            \
-    X(Q5_K)                                                                                                            \
-    X(Q6_K)                                                                                                            \
-    X(IQ4_NL)                                                                                                          \
-    X(IQ4_XS)                                                                                                          \
-    X(MXFP4)
-
 #define X(type)                                                                                                        \
     static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
         gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
@@ -52,14 +34,14 @@ static void adamw(float *p, const float *g, float *m, float *v, int64_t n, const
     static void gemm_dx_##type(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {                    \
         gemm_dx(TNN_TYPE_##type, a, k0, k1, scratch);                                                                  \
     }
-WEIGHT_TYPES(X)
+TNN__WEIGHT_TYPES(X)
 #undef X
 
 void tnn__kernels_init_back_portable(tnn__kernels *k) {
 #define X(type)                                                                                                        \
     k->gemm_float[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, row_scratch};                           \
     k->gemm_dx[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, row_scratch};
-    WEIGHT_TYPES(X)
+    TNN__WEIGHT_TYPES(X)
 #undef X
     k->gemm_dw = (tnn__gemm_dw_kernel){gemm_dw, 1, no_scratch};
     k->attn_back = attn_back;

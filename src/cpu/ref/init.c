@@ -10,5 +10,6 @@ void tnn__kernels_init_portable(tnn__kernels *k) {
     tnn__kernels_init_float_portable(k);
     tnn__kernels_init_q8_portable(k);
     tnn__kernels_init_back_portable(k);
+    tnn__kernels_init_bf16_portable(k);
     tnn__kernels_init_gdn_portable(k);
 }

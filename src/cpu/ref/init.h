@@ -5,5 +5,6 @@
 #include "cpu/kernels.h"
 
 void tnn__kernels_init_float_portable(tnn__kernels *k);
+void tnn__kernels_init_bf16_portable(tnn__kernels *k); /* products of training in BF16 */
 
 #endif

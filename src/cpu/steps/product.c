@@ -1,6 +1,6 @@
 /*
- * Lowering of products with weights. For block types in inference the activations are first rounded to int8, once for
- * all linears that read them.
+ * Lowering of products with weights. For block types in inference the activations are first rounded to int8, in BF16
+ * graphs to BF16, once for all linears that read them.
  */
 #include "cpu/steps/steps.h"
 
@@ -47,6 +47,34 @@ static tnn__obj pack_activations(tnn__lowering *l, const tnn_tensor *x) {
     return packed;
 }
 
+/* --- BF16 activations: obj rounded, x --- */
+
+static void run_round(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    (void)scratch;
+    int64_t n = tnn__row_elements(st->node), r0, r1;
+    uint16_t *to = tnn__ptr(p, st->obj[0]);
+    const float *x = tnn__ptr(p, st->obj[1]);
+    tnn__task_rows(st, task, &r0, &r1);
+    tnn__kernels_of(p)->from_f32[TNN_TYPE_BF16](x + r0 * n, to + r0 * n, (r1 - r0) * n);
+}
+
+/* Views have their elements in the same places, so that one rounded form serves them all. */
+#define ROUNDED INT64_MAX
+
+static tnn__obj round_activations(tnn__lowering *l, const tnn_tensor *x) {
+    bool fresh;
+    size_t bytes = (size_t)tnn_tensor_elements(x) * sizeof(uint16_t);
+    tnn__obj rounded = tnn__lower_derived(l, x, ROUNDED, bytes, &fresh);
+    if (!fresh) return rounded;
+    tnn__obj from = tnn__lower_obj(l, x);
+    tnn__step *st = tnn__lower_rowwise(l, x, tnn__n_rows(x), run_round);
+    if (st) {
+        tnn__step_writes(st, rounded);
+        tnn__step_reads(st, from);
+    }
+    return rounded;
+}
+
 /* --- cutting --- */
 
 int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align) {
@@ -78,15 +106,21 @@ static size_t f64_scratch(const tnn_tensor *w) {
 void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *w = node->src[0], *x = node->src[1];
     bool f64 = node->type == TNN_TYPE_F64, infer = l->graph->mode == TNN_GRAPH_INFER;
-    const tnn__gemm_kernel *kernel = infer ? &l->kernels->gemm[w->type] : &l->kernels->gemm_float[w->type];
+    bool bf16 = l->graph->bf16;
+    const tnn__gemm_kernel *kernel = infer  ? &l->kernels->gemm[w->type]
+                                     : bf16 ? &l->kernels->gemm_bf16[w->type]
+                                            : &l->kernels->gemm_float[w->type];
     if (!can_multiply(l, w, f64 || kernel->run)) return;
-    tnn__obj input = infer && kernel->int8_activations ? pack_activations(l, x) : tnn__lower_obj(l, x);
+    tnn__obj input = infer && kernel->int8_activations ? pack_activations(l, x)
+                     : bf16                            ? round_activations(l, x)
+                                                       : tnn__lower_obj(l, x);
     tnn__obj y = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w), bias = tnn__lower_obj(l, node->src[2]);
     tnn__obj addend = tnn__lower_obj(l, node->src[3]);
     tnn__linear_state *s = tnn__lower_state(l, sizeof *s);
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear);
     if (!st || !s) return;
     s->kernel = kernel;
+    s->bf16 = bf16;
     s->rows_per_task = tnn__rows_per_task(w->ne[1], x->ne[1], f64 ? 1 : kernel->row_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(w->ne[1], s->rows_per_task);
@@ -101,14 +135,17 @@ void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
 void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *w = node->src[0];
     bool f64 = node->type == TNN_TYPE_F64;
-    const tnn__gemm_dx_kernel *kernel = &l->kernels->gemm_dx[w->type];
+    bool bf16 = l->graph->bf16;
+    const tnn__gemm_dx_kernel *kernel = bf16 ? &l->kernels->gemm_dx_bf16[w->type] : &l->kernels->gemm_dx[w->type];
     if (!can_multiply(l, w, f64 || kernel->run)) return;
-    tnn__obj dx = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w), dy = tnn__lower_obj(l, node->src[1]);
+    tnn__obj dx = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w);
+    tnn__obj dy = bf16 ? round_activations(l, node->src[1]) : tnn__lower_obj(l, node->src[1]);
     tnn__obj addend = tnn__lower_obj(l, node->src[2]);
     tnn__linear_dx_state *s = tnn__lower_state(l, sizeof *s);
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear_dx);
     if (!st || !s) return;
     s->kernel = kernel;
+    s->bf16 = bf16;
     s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : kernel->k_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(w->ne[0], s->k_per_task);
@@ -127,11 +164,15 @@ static int64_t dw_rows_per_task(int64_t n_out, int64_t align) {
 
 void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *dy = node->src[1];
-    const tnn__gemm_dw_kernel *kernel = &l->kernels->gemm_dw;
-    tnn__obj to = tnn__lower_obj(l, node), from = tnn__lower_obj(l, dy), x = tnn__lower_obj(l, node->src[2]);
+    bool bf16 = l->graph->bf16;
+    const tnn__gemm_dw_kernel *kernel = bf16 ? &l->kernels->gemm_dw_bf16 : &l->kernels->gemm_dw;
+    tnn__obj to = tnn__lower_obj(l, node), from = bf16 ? round_activations(l, dy) : tnn__lower_obj(l, dy);
+    tnn__obj x = bf16 ? round_activations(l, node->src[2]) : tnn__lower_obj(l, node->src[2]);
     tnn__linear_dw_state *s = tnn__lower_state(l, sizeof *s);
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear_dw);
     if (!st || !s) return;
+    s->kernel = kernel;
+    s->bf16 = bf16;
     s->rows_per_task = dw_rows_per_task(node->ne[1], kernel->row_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(node->ne[1], s->rows_per_task);
@@ -158,7 +199,7 @@ static int64_t xent_chunk(int64_t n_vocab, int64_t n_rows) {
 
 static tnn_status check_targets(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const tnn_tensor *w = st->node->src[0];
-    const int32_t *targets = tnn__ptr(p, st->obj[2]);
+    const int32_t *targets = tnn__ptr(p, st->obj[3]);
     for (int64_t t = 0; t < st->node->ne[0]; t++) {
         if (targets[t] >= w->ne[1]) {
             return tnn__fail(err, TNN_E_RANGE, "target %d at row %lld is outside the vocabulary 0..%lld", targets[t],
@@ -170,6 +211,7 @@ static tnn_status check_targets(const tnn__program *p, const tnn__step *st, tnn_
 
 typedef struct xent_objects {
     tnn__obj losses, dx, logits, w, x, targets, weights, dw;
+    tnn__obj rounded; /* gradients of the logits in BF16 */
 } xent_objects;
 
 static tnn__step *xent_step(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, tnn__xent_state *s,
@@ -188,10 +230,13 @@ static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, int
     bool f64 = node->type == TNN_TYPE_F64;
     s->row0 = row0;
     s->row1 = row1;
-    s->kernel = &l->kernels->gemm_float[w->type];
-    s->dx_kernel = &l->kernels->gemm_dx[w->type];
+    bool bf16 = l->graph->bf16;
+    s->bf16 = bf16;
+    s->kernel = bf16 ? &l->kernels->gemm_bf16[w->type] : &l->kernels->gemm_float[w->type];
+    s->dx_kernel = bf16 ? &l->kernels->gemm_dx_bf16[w->type] : &l->kernels->gemm_dx[w->type];
+    s->dw_kernel = bf16 ? &l->kernels->gemm_dw_bf16 : &l->kernels->gemm_dw;
     s->rows_per_task = tnn__rows_per_task(w->ne[1], row1 - row0, f64 ? 1 : s->kernel->row_align);
-    s->dw_rows_per_task = dw_rows_per_task(w->ne[1], l->kernels->gemm_dw.row_align);
+    s->dw_rows_per_task = dw_rows_per_task(w->ne[1], s->dw_kernel->row_align);
     s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : s->dx_kernel->k_align);
     return s;
 }
@@ -216,23 +261,25 @@ static void lower_xent_chunk(tnn__lowering *l, const tnn_tensor *node, const xen
     if (row0 == 0) st->check = check_targets;
     tnn__step_writes(st, o->losses);
     tnn__step_writes(st, o->logits);
+    tnn__step_writes(st, o->rounded);
     tnn__step_reads(st, o->targets);
     tnn__step_reads(st, o->weights);
 
+    tnn__obj dlogits = s->bf16 ? o->rounded : o->logits;
     if (o->dx != TNN__NO_OBJ) {
         st = xent_step(l, node, fns->xent_dx, s, tnn__n_tasks(w->ne[0], s->k_per_task));
         if (!st) return;
         st->scratch_bytes = f64 ? f64_scratch(w) : s->dx_kernel->scratch_bytes(w->ne[0], n, s->k_per_task);
         tnn__step_writes(st, o->dx);
         tnn__step_reads(st, o->w);
-        tnn__step_reads(st, o->logits);
+        tnn__step_reads(st, dlogits);
     }
     if (o->dw != TNN__NO_OBJ) {
         st = xent_step(l, node, fns->xent_dw, s, tnn__n_tasks(w->ne[1], s->dw_rows_per_task));
         if (!st) return;
-        st->scratch_bytes = l->kernels->gemm_dw.scratch_bytes(w->ne[0], n, s->dw_rows_per_task);
+        st->scratch_bytes = s->dw_kernel->scratch_bytes(w->ne[0], n, s->dw_rows_per_task);
         tnn__step_writes(st, o->dw);
-        tnn__step_reads(st, o->logits);
+        tnn__step_reads(st, dlogits);
         tnn__step_reads(st, o->x);
     }
 }
@@ -242,12 +289,14 @@ void tnn__lower_linear_xent(tnn__lowering *l, const tnn_tensor *node) {
     bool f64 = node->type == TNN_TYPE_F64;
     if (!can_multiply(l, w, f64 || (l->kernels->gemm_float[w->type].run && l->kernels->gemm_dx[w->type].run))) return;
     int64_t n_rows = node->ne[0], chunk = xent_chunk(w->ne[1], n_rows);
+    bool bf16 = l->graph->bf16;
     xent_objects o = {
         .losses = tnn__lower_obj(l, node),
         .dx = tnn__lower_obj(l, node->parts[0]),
         .logits = tnn__lower_temp(l, (size_t)(chunk * w->ne[1]) * tnn__real_bytes(node)),
         .w = tnn__lower_obj(l, w),
-        .x = tnn__lower_obj(l, node->src[1]),
+        .x = bf16 ? round_activations(l, node->src[1]) : tnn__lower_obj(l, node->src[1]),
+        .rounded = bf16 ? tnn__lower_temp(l, (size_t)(chunk * w->ne[1]) * sizeof(uint16_t)) : TNN__NO_OBJ,
         .targets = tnn__lower_obj(l, node->src[2]),
         .weights = tnn__lower_obj(l, node->src[3]),
         .dw = tnn__lower_obj(l, node->src[4]),

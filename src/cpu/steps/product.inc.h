@@ -53,7 +53,7 @@ static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task,
         return;
     }
 #endif
-    a.x = tnn__ptr(p, st->obj[2]);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), 0);
     call_gemm(p, s->kernel, w->type, &a, row0, row1, scratch);
     add_to(p, tnn__ptr(p, st->obj[4]), a.y, a.n_out, a.n_cols, row0, row1);
 }
@@ -63,7 +63,7 @@ static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t ta
     const tnn__linear_dx_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
     gemm_dx_args a = dx_args(w, tnn__ptr(p, st->obj[1]), st->node->ne[1]);
-    a.dy = tnn__ptr(p, st->obj[2]);
+    SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[2]), 0);
     a.dx = tnn__ptr(p, st->obj[0]);
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
@@ -75,12 +75,12 @@ static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t ta
 static void run_linear_dw(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_dw_state *s = st->state;
     gemm_dw_args a = dw_args(st->node, st->node->src[1]->ne[1]);
-    a.dy = tnn__ptr(p, st->obj[1]);
-    a.x = tnn__ptr(p, st->obj[2]);
+    SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[1]), 0);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), 0);
     a.dw = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
-    call_gemm_dw(p, &a, row0, row1, scratch);
+    call_gemm_dw(p, s->kernel, &a, row0, row1, scratch);
 }
 
 /* --- linear_xent, one chunk of rows --- */
@@ -90,22 +90,27 @@ static void run_xent_logits(const tnn__program *p, const tnn__step *st, int64_t 
     const tnn__xent_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
     gemm_args a = forward_args(w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
-    a.x = (const real *)tnn__ptr(p, st->obj[2]) + s->row0 * w->ne[0];
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * w->ne[0]);
     a.y = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
     call_gemm(p, s->kernel, w->type, &a, row0, row1, scratch);
 }
 
-/* obj losses, logits (become their gradient), targets, weights; a task is a row */
+/* obj losses, logits (become their gradient), the gradient in BF16 (may be missing), targets, weights; a task is a row
+ */
 static void run_xent_rows(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     (void)scratch;
     const tnn__xent_state *s = st->state;
     int64_t n_vocab = st->node->src[0]->ne[1], t = s->row0 + task;
     real *losses = tnn__ptr(p, st->obj[0]), *logits = tnn__ptr(p, st->obj[1]);
-    const int32_t *targets = tnn__ptr(p, st->obj[2]);
-    const real *weights = tnn__ptr(p, st->obj[3]);
+    const int32_t *targets = tnn__ptr(p, st->obj[3]);
+    const real *weights = tnn__ptr(p, st->obj[4]);
     losses[t] = KERNELS(p)->xent(logits + task * n_vocab, n_vocab, targets[t], weights[t]);
+#ifndef TNN_REAL_F64
+    uint16_t *rounded = tnn__ptr(p, st->obj[2]);
+    if (rounded) KERNELS(p)->from_f32[TNN_TYPE_BF16](logits + task * n_vocab, rounded + task * n_vocab, n_vocab);
+#endif
 }
 
 /* obj dx, w, logits */
@@ -113,7 +118,7 @@ static void run_xent_dx(const tnn__program *p, const tnn__step *st, int64_t task
     const tnn__xent_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
     gemm_dx_args a = dx_args(w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
-    a.dy = tnn__ptr(p, st->obj[2]);
+    SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[2]), 0);
     a.dx = (real *)tnn__ptr(p, st->obj[0]) + s->row0 * w->ne[0];
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
@@ -125,10 +130,10 @@ static void run_xent_dw(const tnn__program *p, const tnn__step *st, int64_t task
     const tnn__xent_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
     gemm_dw_args a = dw_args(w, s->row1 - s->row0);
-    a.dy = tnn__ptr(p, st->obj[1]);
-    a.x = (const real *)tnn__ptr(p, st->obj[2]) + s->row0 * w->ne[0];
+    SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[1]), 0);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * w->ne[0]);
     a.dw = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->dw_rows_per_task, a.n_out, &row0, &row1);
-    call_gemm_dw(p, &a, row0, row1, scratch);
+    call_gemm_dw(p, s->dw_kernel, &a, row0, row1, scratch);
 }

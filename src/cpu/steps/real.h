@@ -17,6 +17,9 @@ typedef tnn__gdn_args_f64 gdn_args;
 typedef tnn__gdn_back_args_f64 gdn_back_args;
 #define KERNELS(p) (&(p)->backend->kernels_f64)
 
+/* Activations as the kernel takes them, from `first` elements on; rounded ones are for F32 graphs alone. */
+#define SET_OPERAND(args, field, rounded, data, first) ((args)->field = (const real *)(data) + (first))
+
 static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,
                              int64_t row0, int64_t row1, void *scratch) {
     (void)k;
@@ -29,8 +32,9 @@ static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel
     KERNELS(p)->gemm_dx(type, a, k0, k1, scratch);
 }
 
-static inline void call_gemm_dw(const tnn__program *p, const gemm_dw_args *a, int64_t row0, int64_t row1,
-                                void *scratch) {
+static inline void call_gemm_dw(const tnn__program *p, const tnn__gemm_dw_kernel *k, const gemm_dw_args *a,
+                                int64_t row0, int64_t row1, void *scratch) {
+    (void)k;
     KERNELS(p)->gemm_dw(a, row0, row1, scratch);
 }
 #else
@@ -44,6 +48,14 @@ typedef tnn__gdn_args gdn_args;
 typedef tnn__gdn_back_args gdn_back_args;
 #define KERNELS(p) (&(p)->backend->kernels)
 
+#define SET_OPERAND(args, field, rounded, data, first)                                                                 \
+    do {                                                                                                               \
+        if (rounded)                                                                                                   \
+            (args)->field##16 = (const uint16_t *)(data) + (first);                                                    \
+        else                                                                                                           \
+            (args)->field = (const float *)(data) + (first);                                                           \
+    } while (0)
+
 static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,
                              int64_t row0, int64_t row1, void *scratch) {
     (void)p, (void)type;
@@ -56,9 +68,10 @@ static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel
     k->run(a, k0, k1, scratch);
 }
 
-static inline void call_gemm_dw(const tnn__program *p, const gemm_dw_args *a, int64_t row0, int64_t row1,
-                                void *scratch) {
-    KERNELS(p)->gemm_dw.run(a, row0, row1, scratch);
+static inline void call_gemm_dw(const tnn__program *p, const tnn__gemm_dw_kernel *k, const gemm_dw_args *a,
+                                int64_t row0, int64_t row1, void *scratch) {
+    (void)p;
+    k->run(a, row0, row1, scratch);
 }
 #endif
 

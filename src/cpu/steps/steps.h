@@ -63,15 +63,19 @@ typedef struct tnn__rope_state {
 
 typedef struct tnn__linear_state {
     const tnn__gemm_kernel *kernel; /* F32 only */
+    bool bf16;                      /* x is rounded */
     int64_t rows_per_task;
 } tnn__linear_state;
 
 typedef struct tnn__linear_dx_state { /* obj dx, w, dy, addend */
     const tnn__gemm_dx_kernel *kernel;
+    bool bf16; /* dy is rounded */
     int64_t k_per_task;
 } tnn__linear_dx_state;
 
 typedef struct tnn__linear_dw_state { /* obj dw, dy, x */
+    const tnn__gemm_dw_kernel *kernel;
+    bool bf16; /* dy and x are rounded */
     int64_t rows_per_task;
 } tnn__linear_dw_state;
 
@@ -183,6 +187,8 @@ typedef struct tnn__xent_state {
     int64_t row0, row1;
     const tnn__gemm_kernel *kernel;
     const tnn__gemm_dx_kernel *dx_kernel;
+    const tnn__gemm_dw_kernel *dw_kernel;
+    bool bf16;                /* x is rounded, and the gradients of the logits are */
     int64_t rows_per_task;    /* logits: rows of W */
     int64_t dw_rows_per_task; /* dW: the same */
     int64_t k_per_task;       /* dx: columns of W */

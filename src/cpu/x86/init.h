@@ -6,6 +6,7 @@
 
 void tnn__kernels_init_gemm_avx2(tnn__kernels *k);
 void tnn__kernels_init_gemm_back_avx2(tnn__kernels *k); /* after gemm_avx2 */
+void tnn__kernels_init_gemm_bf16_avx2(tnn__kernels *k); /* after gemm_back_avx2 */
 void tnn__kernels_init_attention_back_avx2(tnn__kernels *k);
 void tnn__kernels_init_rows_back_avx2(tnn__kernels *k);
 void tnn__kernels_init_attention_avx2(tnn__kernels *k);
