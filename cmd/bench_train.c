@@ -16,8 +16,9 @@
 #include "ui.h"
 
 typedef struct training {
-    engine e; /* the session alone */
-    tnn_gguf *file;
+    engine e;       /* the session alone */
+    tnn_gguf *file; /* LoRA alone, once the weights are there */
+    uint64_t file_bytes;
     tnn_llama_arch *arch;
     tnn_store *weights, *pairs; /* pairs: LoRA alone */
     tnn_trainer *trainer;
@@ -114,7 +115,13 @@ static int open_training(training *t, const bench_args *args, bool lora) {
     free(path);
     if (code != UI_OK) return code;
     tnn_error err;
+    for (int64_t i = 0; i < tnn_gguf_n_tensors(t->file); i++)
+        t->file_bytes += tnn_gguf_tensor_at(t->file, i)->n_bytes;
     tnn_status status = load(t, args, lora, &err);
+    if (!lora) { /* weights were copied: the file's pages are not needed any more */
+        tnn_gguf_close(t->file);
+        t->file = NULL;
+    }
     if (status == TNN_OK) status = make_trainer(t, args, &err);
     return status == TNN_OK ? UI_OK : ui_fail(&err);
 }
@@ -227,9 +234,7 @@ static int memory(training *t, const bench_args *args) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     size_t owned = tnn_store_bytes(t->weights) + (t->pairs ? tnn_store_bytes(t->pairs) : 0);
-    uint64_t planned = owned + tnn_trainer_bytes(t->trainer), mapped = 0;
-    for (int64_t i = 0; i < tnn_gguf_n_tensors(t->file); i++)
-        mapped += tnn_gguf_tensor_at(t->file, i)->n_bytes;
+    uint64_t planned = owned + tnn_trainer_bytes(t->trainer), mapped = t->file_bytes;
     uint64_t peak = (uint64_t)usage.ru_maxrss * 1024; /* getrusage(2): KiB */
     if (args->json)
         return json_print(json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "recipe", args->train, "grad_checkpoint",

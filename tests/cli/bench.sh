@@ -26,4 +26,7 @@ for recipe in full lora; do
 done
 expect 0 "$TNN" bench "$model" --train lora --lora-rank 4 -p 16 -r 1
 expect_out 'forward and gradients'
+expect 0 "$TNN" bench "$model" --train full --dtype bf16 -p 16 -r 1 --json
+expect_json 'd["dtype"] == "bf16" and d["train"]["tokens_per_second"]["median"] > 0'
+expect_error 2 'neither f32 nor bf16' -- "$TNN" bench "$model" --train full --dtype f16
 expect_error 2 'neither full nor lora' -- "$TNN" bench "$model" --train none

@@ -122,13 +122,15 @@ expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --max-seq-length 128
 expect_out 'under loss'
 expect_out 'learned  '
 
-# An interrupt saves and ends with status 1; the resumed run gives what an uninterrupted one does.
+# An interrupt saves and ends with status 1; the resumed run gives what an uninterrupted one does, in BF16 as well.
 run="$TNN train scratch --text text --tokenizer bytes $shape --batch-size 2 --max-seq-length 64 -t 1 --iters 1500 --save-every 0"
-$run --out whole >out 2>err || fail "the whole run"
 for signal in INT TERM; do
-    rm -rf halves
+    dtype=f32
+    [ $signal = INT ] || dtype=bf16
+    rm -rf whole halves
+    $run --dtype $dtype --out whole >out 2>err || fail "the whole run"
     : >err # the last run's output in it would end the wait before this one has begun
-    $run --out halves >out 2>err &
+    $run --dtype $dtype --out halves >out 2>err &
     pid=$!
     while ! grep -q '^step 10/' err; do sleep 0.02; done
     kill -$signal $pid
@@ -151,7 +153,7 @@ expect_error 2 '--lora-rank does not go with the recipe full' -- "$TNN" train fu
 expect_error 2 '--iters 0' 'from 1' -- "$TNN" train full tiny.gguf --data data --iters 0
 expect_error 2 '--optimizer lion' 'adamw' -- "$TNN" train full tiny.gguf --data data --optimizer lion
 expect_error 2 "did you mean '--learning-rate'" -- "$TNN" train full tiny.gguf --data data --learning_rates 1
-expect_error 2 'f32 only' -- "$TNN" train full tiny.gguf --data data --dtype bf16
+expect_error 2 'in f32 or bf16' -- "$TNN" train full tiny.gguf --data data --dtype f16
 expect_error 2 'attn_qq' 'attn_q, attn_k' -- "$TNN" train lora tiny.gguf --data data --lora-modules attn_q,attn_qq
 expect_error 2 'Q4_K' 'no whole blocks' -- "$TNN" train full tiny.gguf --data data --save-type Q4_K --out unsaved
 [ ! -e unsaved ] || fail "a run began whose result cannot be written"

@@ -80,6 +80,7 @@ typedef struct run_options {
     int64_t donor_d_in;
     int64_t n_rows;
     tnn_optimizer optimizer;
+    tnn_type compute_type;
 } run_options;
 
 static run open_run(run_options o) {
@@ -90,6 +91,7 @@ static run open_run(run_options o) {
     to.n_rows = o.n_rows ? o.n_rows : ROWS;
     to.recompute = o.recompute;
     to.optimizer = o.optimizer;
+    to.compute_type = o.compute_type;
     r.session = open_session(o.n_threads ? o.n_threads : 2);
     if (tnn_store_new(&r.store, r.session, &err) || tnn_llama_arch_new(&r.arch, r.session, &hp, &err) ||
         tnn_llama_arch_seed_blocks(r.arch, hp.n_layers, &err) ||
@@ -274,6 +276,78 @@ static void test_threads_and_recompute(void **state) {
     }
 }
 
+/* --- BF16 --- */
+
+static double largest_row_norm(const tnn_tensor *t) {
+    size_t n_in = (size_t)tnn_tensor_ne(t)[0], n_rows = (size_t)tnn_tensor_ne(t)[1];
+    float *values = malloc(tnn_tensor_bytes(t));
+    double largest = 0;
+    tnn_tensor_read(t, 0, values, tnn_tensor_bytes(t), NULL);
+    for (size_t i = 0; i < n_rows; i++) {
+        double squares = 0;
+        for (size_t k = 0; k < n_in; k++) {
+            squares += pow((double)values[i * n_in + k], 2);
+        }
+        largest = fmax(largest, sqrt(squares));
+    }
+    free(values);
+    return largest;
+}
+
+static void add_difference(const tnn_tensor *a, const tnn_tensor *b, double *difference, double *size) {
+    float *x = malloc(tnn_tensor_bytes(a)), *y = malloc(tnn_tensor_bytes(b));
+    tnn_tensor_read(a, 0, x, tnn_tensor_bytes(a), NULL);
+    tnn_tensor_read(b, 0, y, tnn_tensor_bytes(b), NULL);
+    for (int64_t k = 0; k < tnn_tensor_elements(a); k++) {
+        *difference += pow((double)x[k] - (double)y[k], 2);
+        *size += pow((double)x[k], 2);
+    }
+    free(x);
+    free(y);
+}
+
+/*
+ * The same weights and batch in both types. Rounding to BF16 moves a number by at most 2^-9 of itself, and a row meets
+ * nine products of two rounded operands on its way to a logit: v, output, up and down in each of two layers, and the
+ * head. To first order a logit, of at most |w| sqrt(E) after the norm, moves by 18 * 2^-9
+ * of that, the loss by twice as much, and the gradients, whose way is there and back, by 36 * 2^-9 in L2.
+ */
+static void test_bf16_is_near(void **state) {
+    (void)state;
+    run exact = open_run((run_options){0}), rounded = open_run((run_options){.compute_type = TNN_TYPE_BF16});
+    batch b = make_batch(0);
+    tnn_batch v = view(&b);
+    tnn_error err;
+    double loss = 0, loss16 = 0, difference = 0, size = 0;
+    assert_int_equal(tnn_trainer_accumulate(exact.trainer, &v, &loss, &err), TNN_OK);
+    assert_int_equal(tnn_trainer_accumulate(rounded.trainer, &v, &loss16, &err), TNN_OK);
+    double logit = largest_row_norm(tnn_store_find(exact.store, "token_embd.weight")) * sqrt(32.0);
+    for (int64_t i = 0; i < tnn_trainer_n_params(exact.trainer); i++) {
+        add_difference(tnn_trainer_grad(exact.trainer, i), tnn_trainer_grad(rounded.trainer, i), &difference, &size);
+    }
+    double relative = sqrt(difference / size);
+    printf("bf16         loss %.6f, f32 %.6f; gradients differ by %.2e\n", loss16, loss, relative);
+    assert_true(loss16 != loss && fabs(loss16 - loss) <= 2 * 18 * 0x1p-9 * logit);
+    assert_true(relative > 0 && relative <= 36 * 0x1p-9);
+    close_run(&exact);
+    close_run(&rounded);
+}
+
+static void test_bf16_trains(void **state) {
+    (void)state;
+    assert_loss_falls((run_options){.compute_type = TNN_TYPE_BF16}, "bf16", 5e-3f, 150, 0.3);
+    size_t n;
+    float *one = weights_after((run_options){.n_threads = 1, .compute_type = TNN_TYPE_BF16}, 5, &n);
+    float *two = weights_after((run_options){.n_threads = 2, .compute_type = TNN_TYPE_BF16}, 5, &n);
+    float *again =
+        weights_after((run_options){.n_threads = 2, .recompute = true, .compute_type = TNN_TYPE_BF16}, 5, &n);
+    assert_memory_equal(one, two, n);
+    assert_memory_equal(one, again, n);
+    free(one);
+    free(two);
+    free(again);
+}
+
 /* B > 1: the losses and gradients of packed sequences are those of each alone. */
 static void check_packed_equals_single(const char *arch) {
     run packed = open_run((run_options){.arch = arch, .n_rows = 40});
@@ -357,6 +431,8 @@ int main(void) {
         cmocka_unit_test(test_sgd),
         cmocka_unit_test(test_projection_lens),
         cmocka_unit_test(test_threads_and_recompute),
+        cmocka_unit_test(test_bf16_is_near),
+        cmocka_unit_test(test_bf16_trains),
         cmocka_unit_test(test_packed_equals_single),
         cmocka_unit_test(test_refusals),
     };
