@@ -18,12 +18,12 @@ enum {
 };
 
 /* n words cut into equal blocks of at most KC. */
-static int64_t block_words(int64_t n) {
+TNN__INLINE int64_t block_words(int64_t n) {
     int64_t n_blocks = (n + KC - 1) / KC;
     return n_blocks == 0 ? 8 : ((n + n_blocks - 1) / n_blocks + 7) / 8 * 8;
 }
 
-static int64_t panel_rows(int64_t rows) {
+TNN__INLINE int64_t panel_rows(int64_t rows) {
     return rows < MC ? (rows + MR - 1) / MR * MR : MC;
 }
 
@@ -70,7 +70,7 @@ TNN__INLINE void store_sum(vf sum, bool first, const float *bias, float *y, int6
 }
 
 /* Columns of the next tile when `left` are left: even halves rather than a full tile and a sliver. */
-static int tile_columns(int64_t left) {
+TNN__INLINE int tile_columns(int64_t left) {
     return (int)(left >= 2 * NR ? NR : left <= NR ? left : (left + 1) / 2);
 }
 

@@ -2,56 +2,10 @@
  * Matrix product with BF16 weights by the dot product of BF16 pairs; activations are rounded to BF16. For many columns
  * only: with few, reading W is what takes the time, and the F32 activations of the level below cost nothing.
  */
-#include "cpu/x86/gemm_avx512.h"
+#include "cpu/x86/gemm_avx512bf16.h"
 #include "cpu/x86/init.h"
 
 enum { FEW_COLS = 32 };
-
-/* y[j][0..rows) for n columns over one block of K; x: pairs of BF16, kc of them per column. */
-TNN__INLINE void tile(int n, int64_t kc, const float *panel, const int32_t *x, bool first, const float *bias, float *y,
-                      int64_t y_stride, int64_t rows) {
-    vf acc[NR][2];
-    TNN__UNROLL
-    for (int j = 0; j < n; j++)
-        acc[j][0] = acc[j][1] = vf_zero();
-    for (int64_t k = 0; k < kc; k++) {
-        __m512bh w0 = (__m512bh)_mm512_loadu_si512(panel + k * MR);
-        __m512bh w1 = (__m512bh)_mm512_loadu_si512(panel + k * MR + LANES);
-        TNN__UNROLL
-        for (int j = 0; j < n; j++) {
-            __m512bh xj = (__m512bh)_mm512_set1_epi32(x[j * kc + k]);
-            acc[j][0] = _mm512_dpbf16_ps(acc[j][0], w0, xj);
-            acc[j][1] = _mm512_dpbf16_ps(acc[j][1], w1, xj);
-        }
-    }
-    TNN__UNROLL
-    for (int j = 0; j < n; j++) {
-        store_sum(acc[j][0], first, bias, y + j * y_stride, rows);
-        if (rows > LANES)
-            store_sum(acc[j][1], first, bias ? bias + LANES : NULL, y + j * y_stride + LANES, rows - LANES);
-    }
-}
-
-/* The packed rows [row, row + rows) by all columns; kc pairs. */
-static void packed_block(const tnn__gemm_args *a, int64_t row, int64_t rows, bool first, int64_t kc,
-                         const float *panels, const int32_t *x) {
-    int n;
-    for (int64_t t = 0; t < a->n_cols; t += n) {
-        n = tile_columns(a->n_cols - t);
-        for (int64_t i = 0; i < rows; i += MR) {
-            const float *bias = a->bias ? a->bias + row + i : NULL;
-            float *y = a->y + t * a->y_stride + row + i;
-            switch (n) {
-#define X(n)                                                                                                           \
-    case n:                                                                                                            \
-        tile(n, kc, panels + i * kc, x + t * kc, first, bias, y, a->y_stride, rows - i);                               \
-        break;
-                TILES(X)
-#undef X
-            }
-        }
-    }
-}
 
 /* elems elements from k0 on of every column, as kc pairs each, with zeros behind. */
 static void round_columns(const tnn__gemm_args *a, int64_t k0, int64_t elems, int64_t kc, int32_t *pairs) {
@@ -78,7 +32,8 @@ static void gemm_bf16(const tnn__gemm_args *a, int64_t row0, int64_t row1, void 
                 const char *w = (const char *)a->w + (size_t)(row + i) * a->row_bytes + (size_t)k0 * 2;
                 pack_panel(TNN_TYPE_BF16, true, w, a->row_bytes, rows - i, elems, panels + i * kc);
             }
-            packed_block(a, row, rows, k0 == 0, kc, panels, x);
+            panels_by_columns(panels, rows, kc, x, a->n_cols, k0 == 0, a->bias ? a->bias + row : NULL, a->y + row,
+                              a->y_stride);
         }
     }
 }

@@ -21,6 +21,7 @@ void tnn__kernels_init_rows_avx512(tnn__kernels *k);
 void tnn__kernels_init_gdn_avx512(tnn__kernels *k);
 
 void tnn__kernels_init_gemm_avx512bf16(tnn__kernels *k);
+void tnn__kernels_init_gemm_train_avx512bf16(tnn__kernels *k);
 tnn__gemm_fn tnn__gemm_bf16_avx512; /* what that one leaves to the level below */
 
 #endif

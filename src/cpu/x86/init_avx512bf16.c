@@ -4,4 +4,5 @@
 
 void tnn__kernels_init_avx512bf16(tnn__kernels *k) {
     tnn__kernels_init_gemm_avx512bf16(k);
+    tnn__kernels_init_gemm_train_avx512bf16(k);
 }
