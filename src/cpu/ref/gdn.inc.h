@@ -34,7 +34,7 @@ static size_t chunk_reals(const gdn_args *a) {
 
 static chunk chunk_in(const gdn_args *a, real *scratch) {
     int64_t n = a->chunk;
-    chunk c;
+    chunk c = {0};
     c.q = scratch;
     c.k = c.q + n * a->d_k;
     c.dq = c.k + n * a->d_k;

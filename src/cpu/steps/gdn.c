@@ -78,7 +78,7 @@ static tnn_status check_starts(const span_state *s, const row_values *v, tnn_err
 
 /* One span per slot at most, so that no two tasks write one state. */
 static tnn_status check_positions(const span_state *s, const row_values *v, tnn_error *err) {
-    for (int64_t t = 0; t < s->n_rows; t++) {
+    for (int64_t t = 0; v->where && t < s->n_rows; t++) {
         if (v->where[t] < 0) return tnn__fail(err, TNN_E_RANGE, "position %" PRId32 " of row %" PRId64, v->where[t], t);
     }
     for (int64_t t = 0, end; t < s->n_rows; t = end) {
