@@ -308,7 +308,8 @@ TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, con
         vf_store(w->u + (i + r) * w->ld_v + p, u0);
         vf_store(w->u + (i + r) * w->ld_v + p + LANES, u1);
         TNN__UNROLL
-        for (int s = r + 1; s < rows; s++) {
+        for (int s = 0; s < rows; s++) {
+            if (s <= r) continue;
             vf x = vf_set(-w->kk[(i + s) * w->ld_n + i + r]);
             acc[s][0] = vf_fma(x, u0, acc[s][0]);
             acc[s][1] = vf_fma(x, u1, acc[s][1]);
