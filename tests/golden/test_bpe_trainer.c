@@ -61,8 +61,9 @@ static void check_merges(const tnn_gguf *g, const char *expected, size_t size) {
     int64_t key = tnn_gguf_find_key(g, "tokenizer.ggml.merges");
     uint64_t n = tnn_gguf_array_count(g, key), i = 0;
     for (size_t pos = 0; pos < size; i++) {
-        const char *end = memchr(expected + pos, '\n', size - pos);
-        size_t length = (size_t)(end - expected) - pos;
+        size_t length = 0;
+        while (pos + length < size && expected[pos + length] != '\n')
+            length++;
         assert_true(i < n);
         tnn_gguf_str merge = tnn_gguf_array_str(g, key, i);
         if (merge.size != length || memcmp(merge.data, expected + pos, length) != 0)
