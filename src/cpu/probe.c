@@ -30,11 +30,11 @@ static double f32_portable(int64_t n, volatile float *sink) {
 
 static double int8_portable(int64_t n, volatile float *sink) {
     int8_t a[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    int32_t sum[8] = {0};
+    uint32_t sum[8] = {0}; /* wraps */
     int64_t rounds = n / 16;
     for (int64_t i = 0; i < rounds; i++)
         for (int l = 0; l < 8; l++)
-            sum[l] ^= sum[l] + (int32_t)a[l] * (int8_t)i;
+            sum[l] ^= sum[l] + (uint32_t)(a[l] * (int8_t)i);
     for (int l = 0; l < 8; l++)
         *sink = (float)sum[l];
     return (double)rounds * 16;
