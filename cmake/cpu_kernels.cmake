@@ -23,11 +23,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND flags_${isa} -g1)
     if(TNN_SANITIZE)
       # Kernels are unrolled by templates, and a file takes minutes to compile with checks in every step: none of UBSan's,
-      # ASan's as calls, and none at all at the levels few machines have. Their tests put guard pages round every buffer.
+      # and none at all at the levels few machines have. Their tests put guard pages round every buffer.
       string(REGEX MATCH "^avx(512|vnni)" wide ${isa})
-      if(CMAKE_C_COMPILER_ID STREQUAL "Clang" AND TNN_SANITIZE MATCHES "address")
-        list(APPEND flags_${isa} -mllvm -asan-instrumentation-with-call-threshold=0)
-      endif()
       string(REPLACE "-O3" "-O1" flags_${isa} "${flags_${isa}};-fno-sanitize=$<IF:$<BOOL:${wide}>,all,undefined>")
     endif()
     foreach(source ${${isa}})
