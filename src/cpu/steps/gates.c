@@ -1,52 +1,36 @@
 /* Lowering of gates, the gated norm and slices: all go row by row. */
 #include "cpu/steps/steps.h"
 
-/* A row-wise step that writes the node and its part, and reads the first n_src sources. */
-static tnn__step *lower_rows(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n_src) {
-    tnn__obj y = tnn__lower_obj(l, node), part = tnn__lower_obj(l, node->parts[0]), src[TNN__MAX_SRC];
-    for (int i = 0; i < n_src; i++) {
-        src[i] = tnn__lower_obj(l, node->src[i]);
-    }
-    tnn__step *st = tnn__lower_rowwise(l, node, tnn__n_rows(node), run);
-    if (!st) return NULL;
-    tnn__step_writes(st, y);
-    if (node->parts[0]) tnn__step_writes(st, part);
-    for (int i = 0; i < n_src; i++) {
-        tnn__step_reads(st, src[i]);
-    }
-    return st;
-}
-
 void tnn__lower_sigmoid(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->sigmoid, 1);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->sigmoid, 1);
 }
 
 void tnn__lower_sigmoid_back(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->sigmoid_back, 2);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->sigmoid_back, 2);
 }
 
 void tnn__lower_sigmoid_gate(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->sigmoid_gate, 2);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->sigmoid_gate, 2);
 }
 
 void tnn__lower_sigmoid_gate_back(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->sigmoid_gate_back, 3);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->sigmoid_gate_back, 3);
 }
 
 void tnn__lower_rms_norm_gated(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->rms_norm_gated, 3);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->rms_norm_gated, 3);
 }
 
 void tnn__lower_slice(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->slice, 1);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->slice, 1);
 }
 
 void tnn__lower_slice_back(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->slice_back, 1);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->slice_back, 1);
 }
 
 void tnn__lower_gdn_decay(tnn__lowering *l, const tnn_tensor *node) {
-    lower_rows(l, node, tnn__steps_for(node)->gdn_decay, 3);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->gdn_decay, 3);
 }
 
 /* --- ways back with sums over rows: a partial sum per task of rows, then the sum of these in order --- */

@@ -4,15 +4,15 @@
 
 #include "cpu/steps/steps.h"
 
-/* A row-wise step that writes the node's own memory and reads its first n sources. */
-static tnn__step *lower_simple(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n) {
-    tnn__obj y = tnn__lower_obj(l, node), src[TNN__MAX_SRC];
+tnn__step *tnn__lower_simple(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n) {
+    tnn__obj y = tnn__lower_obj(l, node), part = tnn__lower_obj(l, node->parts[0]), src[TNN__MAX_SRC];
     for (int i = 0; i < n; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
     tnn__step *st = tnn__lower_rowwise(l, node, tnn__n_rows(node), run);
     if (!st) return NULL;
     tnn__step_writes(st, y);
+    if (node->parts[0]) tnn__step_writes(st, part);
     for (int i = 0; i < n; i++) {
         tnn__step_reads(st, src[i]);
     }
@@ -33,34 +33,34 @@ static tnn_status check_rows(const tnn__program *p, const tnn__step *st, tnn_err
 }
 
 void tnn__lower_rows(tnn__lowering *l, const tnn_tensor *node) {
-    tnn__step *st = lower_simple(l, node, tnn__steps_for(node)->rows, 2);
+    tnn__step *st = tnn__lower_simple(l, node, tnn__steps_for(node)->rows, 2);
     if (!st) return;
     st->check = check_rows;
     st->gathers = true;
 }
 
 void tnn__lower_add(tnn__lowering *l, const tnn_tensor *node) {
-    lower_simple(l, node, tnn__steps_for(node)->add, 2);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->add, 2);
 }
 
 void tnn__lower_scale(tnn__lowering *l, const tnn_tensor *node) {
-    lower_simple(l, node, tnn__steps_for(node)->scale, 1);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->scale, 1);
 }
 
 void tnn__lower_dropout(tnn__lowering *l, const tnn_tensor *node) {
-    lower_simple(l, node, tnn__steps_for(node)->dropout, 3);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->dropout, 3);
 }
 
 void tnn__lower_swiglu(tnn__lowering *l, const tnn_tensor *node) {
-    lower_simple(l, node, tnn__steps_for(node)->swiglu, 2);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->swiglu, 2);
 }
 
 void tnn__lower_rms_norm(tnn__lowering *l, const tnn_tensor *node) {
-    lower_simple(l, node, tnn__steps_for(node)->rms_norm, 2);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->rms_norm, 2);
 }
 
 void tnn__lower_rope(tnn__lowering *l, const tnn_tensor *node) {
-    lower_simple(l, node, tnn__steps_for(node)->rope, 2);
+    tnn__lower_simple(l, node, tnn__steps_for(node)->rope, 2);
 }
 
 /* Pair index whose wavelength makes `beta` turns in the original context (YaRN, eq. 17-19). */
@@ -72,7 +72,7 @@ static double yarn_pair(const tnn_rope_config *c, double beta) {
 void tnn__lower_rope_angles(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_rope_config *c = &node->params.rope.config;
     tnn__rope_state *s = tnn__lower_state(l, sizeof *s);
-    tnn__step *st = lower_simple(l, node, tnn__steps_for(node)->rope_angles, 2);
+    tnn__step *st = tnn__lower_simple(l, node, tnn__steps_for(node)->rope_angles, 2);
     if (!st || !s) return;
     s->magnitude = (double)c->attn_factor;
     if (c->ext_factor != 0.0f) {

@@ -79,6 +79,9 @@ typedef struct tnn__linear_dw_state { /* obj dw, dy, x */
     int64_t rows_per_task;
 } tnn__linear_dw_state;
 
+/* A row-wise step that writes the node's own memory (and its part) and reads its first n sources. */
+tnn__step *tnn__lower_simple(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n);
+
 /* Views of the int8 form of a [n_in, n_rows] matrix in one piece of memory. */
 tnn__act_q8 tnn__packed_views(uint8_t *base, int64_t n_in, int64_t n_rows);
 
