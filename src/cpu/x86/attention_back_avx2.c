@@ -97,8 +97,8 @@ static void pair(const tnn__attn_back_args *a, const workspace *w, int64_t h, in
     panels_by_columns(w->k_cols, f->d, nj, w->dp, B, nt, false, NULL, dq, q_stride);
     transpose(w->s, (nt + 7) / 8 * 8, (nj + 7) / 8 * 8, w->p_t);
     transpose(w->dp, (nt + 7) / 8 * 8, (nj + 7) / 8 * 8, w->ds_t);
-    pack_transposed(q, q_stride, f->d, nt, w->q_cols);
-    pack_transposed(dout, o_stride, f->d_v, nt, w->dout_cols);
+    pack_transposed(TNN_TYPE_F32, q, q_stride, f->d, nt, w->q_cols);
+    pack_transposed(TNN_TYPE_F32, dout, o_stride, f->d_v, nt, w->dout_cols);
     panels_by_columns(w->q_cols, f->d, nt, w->ds_t, B, nj, false, NULL, dk + j0 * f->d, f->d);
     panels_by_columns(w->dout_cols, f->d_v, nt, w->p_t, B, nj, false, NULL, dv + j0 * f->d_v, f->d_v);
 }
@@ -126,7 +126,7 @@ static void attn_back(const tnn__attn_back_args *a, int64_t h, float *dk, float 
             pack_panel(TNN_TYPE_F32, k + (size_t)j * f->k_pos_bytes, f->k_pos_bytes, nj - j, f->d, w.k + j * f->d);
             pack_panel(TNN_TYPE_F32, v + (size_t)j * f->v_pos_bytes, f->v_pos_bytes, nj - j, f->d_v, w.v + j * f->d_v);
         }
-        pack_transposed((const float *)(const void *)k, (int64_t)(f->k_pos_bytes / sizeof(float)), f->d, nj, w.k_cols);
+        pack_transposed(TNN_TYPE_F32, k, (int64_t)(f->k_pos_bytes / sizeof(float)), f->d, nj, w.k_cols);
         for (int64_t t0 = 0; t0 < n; t0 += B) {
             int64_t nt = n - t0 < B ? n - t0 : B;
             if (any_row_sees(f, t0, nt, j0, nj)) pair(a, &w, h, j0, nj, t0, nt, dk, dv);

@@ -5,6 +5,7 @@
  */
 #include "cpu/kernels.h"
 #include "cpu/x86/dequantize_avx2.h"
+#include "cpu/x86/gemm_dw_avx2.h"
 #include "cpu/x86/gemm_tile_avx2.h"
 #include "cpu/x86/init.h"
 
@@ -66,41 +67,8 @@ static size_t gemm_dx_scratch(int64_t n_in, int64_t n_cols, int64_t n_k) {
     return (size_t)((n_k + MR - 1) / MR * MR * (KC + 1)) * sizeof(float);
 }
 
-/* --- dW += dy x^T: panels of 16 elements of x along k, one row (token) after the other; columns are rows of dW --- */
-
-/* to[i][t] = dy[t][i] for the rows [0, n_i) of dW and n_t tokens, eight by eight. */
-static void transpose_dy(const float *dy, int64_t n_out, int64_t n_i, int64_t n_t, float *to) {
-    int64_t whole_i = n_i / 8 * 8, whole_t = n_t / 8 * 8;
-    for (int64_t t = 0; t < whole_t; t += 8)
-        for (int64_t i = 0; i < whole_i; i += 8) {
-            __m256 v[8];
-            for (int64_t r = 0; r < 8; r++)
-                v[r] = _mm256_loadu_ps(dy + (t + r) * n_out + i);
-            transpose8(v);
-            for (int64_t r = 0; r < 8; r++)
-                _mm256_store_ps(to + (i + r) * KC + t, v[r]);
-        }
-    for (int64_t t = 0; t < n_t; t++)
-        for (int64_t i = t < whole_t ? whole_i : 0; i < n_i; i++)
-            to[i * KC + t] = dy[t * n_out + i];
-}
-
 static void gemm_dw(const tnn__gemm_dw_args *a, int64_t row0, int64_t row1, void *scratch) {
-    float *panels = scratch, *dy = panels + MC * KC;
-    for (int64_t t0 = 0; t0 < a->n_cols; t0 += KC) {
-        int64_t n_t = a->n_cols - t0 < KC ? a->n_cols - t0 : KC;
-        transpose_dy(a->dy + t0 * a->n_out + row0, a->n_out, row1 - row0, n_t, dy);
-        for (int64_t k0 = 0; k0 < a->n_in; k0 += MC) {
-            int64_t n_k = a->n_in - k0 < MC ? a->n_in - k0 : MC;
-            pack_transposed(a->x + t0 * a->n_in + k0, a->n_in, n_k, n_t, panels);
-            panels_by_columns(panels, n_k, n_t, dy, KC, row1 - row0, false, NULL, a->dw + row0 * a->n_in + k0, a->n_in);
-        }
-    }
-}
-
-static size_t gemm_dw_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
-    (void)n_in, (void)n_cols;
-    return (size_t)((MC + rows) * KC) * sizeof(float);
+    gemm_dw_of(TNN_TYPE_F32, a->x, a->dy, a, row0, row1, scratch);
 }
 
 /* --- the table --- */

@@ -4,6 +4,7 @@
  */
 #include "cpu/kernels.h"
 #include "cpu/x86/dequantize_avx2.h"
+#include "cpu/x86/gemm_dw_avx2.h"
 #include "cpu/x86/gemm_tile_avx2.h"
 #include "cpu/x86/init.h"
 
@@ -108,54 +109,8 @@ static size_t gemm_dx_scratch(int64_t n_in, int64_t n_cols, int64_t n_k) {
     return (size_t)(padded(n_k) * (KC + 1) + WIDE_COLS * KC) * sizeof(float);
 }
 
-/* --- dW += dy x^T: panels of 16 elements of x along k, one token after the other; columns are rows of dW --- */
-
-/* to[i][t] = dy[t][i] for the rows [0, n_i) of dW and n_t tokens. */
-static void transpose_dy(const uint16_t *dy, int64_t n_out, int64_t n_i, int64_t n_t, float *to) {
-    int64_t whole_i = n_i / 8 * 8, whole_t = n_t / 8 * 8;
-    for (int64_t t = 0; t < whole_t; t += 8)
-        for (int64_t i = 0; i < whole_i; i += 8) {
-            __m256 v[8];
-            for (int64_t r = 0; r < 8; r++)
-                v[r] = load8(TNN_TYPE_BF16, dy + (t + r) * n_out + i);
-            transpose8(v);
-            for (int64_t r = 0; r < 8; r++)
-                _mm256_store_ps(to + (i + r) * KC + t, v[r]);
-        }
-    for (int64_t t = 0; t < n_t; t++)
-        for (int64_t i = t < whole_t ? whole_i : 0; i < n_i; i++)
-            to[i * KC + t] = tnn__bf16_to_f32(dy[t * n_out + i]);
-}
-
-/* panel[t][0..MR) = x[t][k ..), zero from n_k on. */
-static void pack_tokens(const uint16_t *x, int64_t stride, int64_t n_k, int64_t n_t, float *panels) {
-    for (int64_t t = 0; t < n_t; t++)
-        for (int64_t k = 0; k < n_k; k += 8) {
-            const uint16_t *from = x + t * stride + k;
-            __m256 v = n_k - k >= 8 ? load8(TNN_TYPE_BF16, from) : load_tail(TNN_TYPE_BF16, from, n_k - k);
-            _mm256_store_ps(panels + k / MR * MR * n_t + t * MR + k % MR, v);
-        }
-    if (n_k % MR == 0 || n_k % MR > 8) return;
-    for (int64_t t = 0; t < n_t; t++)
-        _mm256_store_ps(panels + n_k / MR * MR * n_t + t * MR + 8, _mm256_setzero_ps());
-}
-
 static void gemm_dw(const tnn__gemm_dw_args *a, int64_t row0, int64_t row1, void *scratch) {
-    float *panels = scratch, *dy = panels + MC * KC;
-    for (int64_t t0 = 0; t0 < a->n_cols; t0 += KC) {
-        int64_t n_t = a->n_cols - t0 < KC ? a->n_cols - t0 : KC;
-        transpose_dy(a->dy16 + t0 * a->n_out + row0, a->n_out, row1 - row0, n_t, dy);
-        for (int64_t k0 = 0; k0 < a->n_in; k0 += MC) {
-            int64_t n_k = a->n_in - k0 < MC ? a->n_in - k0 : MC;
-            pack_tokens(a->x16 + t0 * a->n_in + k0, a->n_in, n_k, n_t, panels);
-            panels_by_columns(panels, n_k, n_t, dy, KC, row1 - row0, false, NULL, a->dw + row0 * a->n_in + k0, a->n_in);
-        }
-    }
-}
-
-static size_t gemm_dw_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
-    (void)n_in, (void)n_cols;
-    return (size_t)((MC + rows) * KC) * sizeof(float);
+    gemm_dw_of(TNN_TYPE_BF16, a->x16, a->dy16, a, row0, row1, scratch);
 }
 
 /* --- the table --- */

@@ -116,19 +116,19 @@ TNN__INLINE void panels_by_columns(const float *panels, int64_t rows, int64_t kc
 }
 
 /*
- * Panels whose rows are the columns of x: panel[t][0..MR) = x[t][k ..), zero from n_k on; n_t rows of x, `stride`
- * floats apart.
+ * Panels whose rows are the columns of x: panel[t][0..MR) = x[t][k ..), zero from n_k on; n_t rows of x in F32 or BF16,
+ * `stride` elements apart.
  */
-TNN__INLINE void pack_transposed(const float *x, int64_t stride, int64_t n_k, int64_t n_t, float *panels) {
+TNN__INLINE void pack_transposed(tnn_type type, const void *x, int64_t stride, int64_t n_k, int64_t n_t,
+                                 float *panels) {
     for (int64_t t = 0; t < n_t; t++) {
-        const float *row = x + t * stride;
+        const char *row = (const char *)x + (size_t)(t * stride) * elem_bytes(type);
         for (int64_t k = 0; k < n_k; k += MR) {
             float *to = panels + k * n_t + t * MR;
             for (int64_t half = 0; half < MR; half += 8) {
+                const char *from = row + (size_t)(k + half) * elem_bytes(type);
                 int64_t left = n_k - k - half;
-                __m256 v = left >= 8  ? _mm256_loadu_ps(row + k + half)
-                           : left > 0 ? _mm256_maskload_ps(row + k + half, tail_mask(left))
-                                      : _mm256_setzero_ps();
+                __m256 v = left >= 8 ? load8(type, from) : left > 0 ? load_tail(type, from, left) : _mm256_setzero_ps();
                 _mm256_store_ps(to + half, v);
             }
         }
