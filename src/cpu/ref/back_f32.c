@@ -2,16 +2,7 @@
 #include "cpu/ref/gemm.inc.h"
 
 #include "cpu/ref/back.inc.h"
-
-static size_t row_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
-    (void)n_cols, (void)rows;
-    return (size_t)n_in * sizeof(float);
-}
-
-static size_t no_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
-    (void)n_in, (void)n_cols, (void)rows;
-    return 0;
-}
+#include "cpu/ref/init.h"
 
 static size_t no_attn_scratch(const tnn__attn_back_args *a) {
     (void)a;
@@ -39,11 +30,11 @@ TNN__WEIGHT_TYPES(X)
 
 void tnn__kernels_init_back_portable(tnn__kernels *k) {
 #define X(type)                                                                                                        \
-    k->gemm_float[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, row_scratch};                           \
-    k->gemm_dx[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, row_scratch};
+    k->gemm_float[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, tnn__row_scratch};                      \
+    k->gemm_dx[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, tnn__row_scratch};
     TNN__WEIGHT_TYPES(X)
 #undef X
-    k->gemm_dw = (tnn__gemm_dw_kernel){gemm_dw, 1, no_scratch};
+    k->gemm_dw = (tnn__gemm_dw_kernel){gemm_dw, 1, tnn__no_scratch};
     k->attn_back = attn_back;
     k->attn_back_scratch_bytes = no_attn_scratch;
     k->rms_norm_back = rms_norm_back;

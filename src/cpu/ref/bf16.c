@@ -55,16 +55,6 @@ static void gemm_dw(const tnn__gemm_dw_args *a, int64_t row0, int64_t row1, void
         }
 }
 
-static size_t row_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
-    (void)n_cols, (void)rows;
-    return (size_t)n_in * sizeof(float);
-}
-
-static size_t no_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
-    (void)n_in, (void)n_cols, (void)rows;
-    return 0;
-}
-
 #define X(type)                                                                                                        \
     static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
         gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
@@ -77,9 +67,9 @@ TNN__WEIGHT_TYPES(X)
 
 void tnn__kernels_init_bf16_portable(tnn__kernels *k) {
 #define X(type)                                                                                                        \
-    k->gemm_bf16[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, row_scratch};                            \
-    k->gemm_dx_bf16[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, row_scratch};
+    k->gemm_bf16[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, tnn__row_scratch};                       \
+    k->gemm_dx_bf16[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, tnn__row_scratch};
     TNN__WEIGHT_TYPES(X)
 #undef X
-    k->gemm_dw_bf16 = (tnn__gemm_dw_kernel){gemm_dw, 1, no_scratch};
+    k->gemm_dw_bf16 = (tnn__gemm_dw_kernel){gemm_dw, 1, tnn__no_scratch};
 }
