@@ -11,9 +11,9 @@
 #define TOLERANCE (300 * U32)
 
 static const tnn_type types[] = {
-    TNN_TYPE_F32,  TNN_TYPE_F16,    TNN_TYPE_BF16,   TNN_TYPE_Q4_0,  TNN_TYPE_Q4_1, TNN_TYPE_Q5_0,
-    TNN_TYPE_Q5_1, TNN_TYPE_Q8_0,   TNN_TYPE_Q2_K,   TNN_TYPE_Q3_K,  TNN_TYPE_Q4_K, TNN_TYPE_Q5_K,
-    TNN_TYPE_Q6_K, TNN_TYPE_IQ4_NL, TNN_TYPE_IQ4_XS, TNN_TYPE_MXFP4,
+#define X(type) TNN_TYPE_##type,
+    TNN__WEIGHT_TYPES(X)
+#undef X
 };
 #define N_TYPES (sizeof types / sizeof *types)
 

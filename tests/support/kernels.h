@@ -26,15 +26,27 @@
 
 static const char *level_name; /* of the table under test, for messages */
 
-/* Runs check on the table of every level that this machine (or the emulation) can run, portable first. */
-static inline void at_every_level(void (*check)(const tnn__kernels *k)) {
+/*
+ * Runs check on the table of every level that this machine (or the emulation) can run, portable first, but for those
+ * that are the same to `same` (may be NULL) as the one before.
+ */
+static inline void at_levels_unlike(void (*check)(const tnn__kernels *k),
+                                    bool (*same)(const tnn__kernels *a, const tnn__kernels *b)) {
+    tnn__kernels k[2];
+    int n = 0;
     for (int isa = 0; isa < TNN_ISA_COUNT; isa++) {
         if (!tnn_isa_available((tnn_isa)isa)) continue;
-        tnn__kernels k;
-        assert_int_equal(tnn__kernels_init(&k, (tnn_isa)isa), isa);
+        const tnn__kernels *last = &k[(n + 1) % 2];
+        tnn__kernels *now = &k[n % 2];
+        assert_int_equal(tnn__kernels_init(now, (tnn_isa)isa), isa);
         level_name = tnn_isa_name((tnn_isa)isa);
-        check(&k);
+        if (n == 0 || !same || !same(now, last)) check(now);
+        n++;
     }
+}
+
+static inline void at_every_level(void (*check)(const tnn__kernels *k)) {
+    at_levels_unlike(check, NULL);
 }
 
 /* --- random data --- */
