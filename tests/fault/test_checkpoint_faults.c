@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "engine/checkpoint.h"
+#include "support/faulty_files.h"
 #include "support/temp_dir.h"
 
 enum { ROWS = 6, VOCAB = 8 };
@@ -232,51 +233,6 @@ static void test_of_another_run(void **state) {
 
 /* --- system calls that fail --- */
 
-typedef struct faults {
-    int fail_at, error, n_calls, n_syncs;
-    bool was_folder_sync;
-} faults;
-
-static bool fails(faults *f) {
-    if (++f->n_calls != f->fail_at) return false;
-    errno = f->error;
-    return true;
-}
-
-static int faulty_open(void *ctx, const char *name, int flags, unsigned mode) {
-    return fails(ctx) ? -1 : open(name, flags, (mode_t)mode);
-}
-
-static int64_t faulty_write(void *ctx, int fd, const void *data, size_t n) {
-    return fails(ctx) ? -1 : write(fd, data, n);
-}
-
-static int faulty_fsync(void *ctx, int fd) {
-    faults *f = ctx;
-    f->n_syncs++;
-    if (fails(f)) {
-        f->was_folder_sync = f->n_syncs == 2;
-        return -1;
-    }
-    return fsync(fd);
-}
-
-static int faulty_close(void *ctx, int fd) {
-    bool failed = fails(ctx);
-    int error = errno, rc = close(fd);
-    errno = error;
-    return failed ? -1 : rc;
-}
-
-static int faulty_rename(void *ctx, const char *from, const char *to) {
-    return fails(ctx) ? -1 : rename(from, to);
-}
-
-static int faulty_unlink(void *ctx, const char *name) {
-    (void)ctx;
-    return unlink(name);
-}
-
 static void check_failing_saves(int error) {
     run a = open_run((run_options){.seed = 1}), b = open_run((run_options){.seed = 2});
     train(&a, 1);
@@ -286,8 +242,7 @@ static void check_failing_saves(int error) {
     int n_failed = 0;
     for (int n = 1;; n++) {
         faults f = {.fail_at = n, .error = error};
-        const tnn__file_ops ops = {&f,           faulty_open,   faulty_write, faulty_fsync,
-                                   faulty_close, faulty_rename, faulty_unlink};
+        const tnn__file_ops ops = faulty_ops(&f);
         tnn_status status = tnn__checkpoint_save(path, a.trainer, &numbers, &ops, NULL, &err);
         assert_int_equal(temp_dir_count(&dir), 1);
         if (f.n_calls < n) {

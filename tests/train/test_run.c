@@ -3,7 +3,6 @@
  */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
 #include <setjmp.h>
@@ -27,6 +26,7 @@
 #include <tinynn/train.h>
 
 #include "recipes/run.h"
+#include "support/faulty_files.h"
 #include "support/temp_dir.h"
 
 static temp_dir dir;
@@ -529,44 +529,6 @@ static void test_planned_memory(void **state) {
 
 /* --- every call of a save --- */
 
-typedef struct faults {
-    int fail_at, error, n_calls;
-} faults;
-
-static bool fails(faults *f) {
-    if (++f->n_calls != f->fail_at) return false;
-    errno = f->error;
-    return true;
-}
-
-static int faulty_open(void *ctx, const char *name, int flags, unsigned mode) {
-    return fails(ctx) ? -1 : open(name, flags, (mode_t)mode);
-}
-
-static int64_t faulty_write(void *ctx, int fd, const void *data, size_t n) {
-    return fails(ctx) ? -1 : write(fd, data, n);
-}
-
-static int faulty_fsync(void *ctx, int fd) {
-    return fails(ctx) ? -1 : fsync(fd);
-}
-
-static int faulty_close(void *ctx, int fd) {
-    bool failed = fails(ctx);
-    int error = errno, rc = close(fd);
-    errno = error;
-    return failed ? -1 : rc;
-}
-
-static int faulty_rename(void *ctx, const char *from, const char *to) {
-    return fails(ctx) ? -1 : rename(from, to);
-}
-
-static int faulty_unlink(void *ctx, const char *name) {
-    (void)ctx;
-    return unlink(name);
-}
-
 /* A short run of which call fail_at of its saves fails; how many calls there were. */
 static int train_with_fault(const char *out, int fail_at, int error, stopper *s) {
     char text[600];
@@ -577,7 +539,7 @@ static int train_with_fault(const char *out, int fail_at, int error, stopper *s)
     c.iters = 6;
     c.save_every = 2;
     faults f = {.fail_at = fail_at, .error = error};
-    const tnn__file_ops ops = {&f, faulty_open, faulty_write, faulty_fsync, faulty_close, faulty_rename, faulty_unlink};
+    const tnn__file_ops ops = faulty_ops(&f);
     *s = (stopper){0};
     tnn_train_hooks hooks = {.on_message = count_messages, .ctx = s};
     if (tnn_run_new(&r, session, &c, &err)) fail_msg("%s", err.text);
