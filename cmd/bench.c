@@ -13,6 +13,8 @@ static const arg_option verb_options[] = {
      "tokens of the prompt that prefill computes, or of a training step; 0: no prefill"},
     {"-n, --n-gen", ARG_INT, offsetof(bench_args, n_gen), "N", 0, 1 << 20, NULL,
      "tokens that are decoded one by one; 0: no decoding"},
+    {"-d, --n-depth", ARG_INT, offsetof(bench_args, n_depth), "N", 0, 1 << 24, NULL,
+     "tokens that the sequence holds before either begins"},
     {"-r, --repetitions", ARG_INT, offsetof(bench_args, n_repeats), "N", 1, BENCH_MAX_REPEATS, NULL,
      "times each is measured"},
     {"-b, --batch-size", ARG_INT, offsetof(bench_args, context.n_batch), "N", 1, 65536, NULL,
@@ -47,10 +49,10 @@ void bench_fill_ids(int32_t *ids, int64_t n, int64_t n_vocab) {
         ids[i] = (int32_t)((i * 7919 + 1) % n_vocab);
 }
 
-/* Seconds of one prefill (step = n) or of decoding (step = 1), from an empty cache. */
-static tnn_status measure_once(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, double *seconds,
+/* Seconds of one prefill (step = n) or of decoding (step = 1), behind the first `depth` tokens of the sequence. */
+static tnn_status measure_once(tnn_seq *q, int64_t depth, const int32_t *ids, int64_t n, int64_t step, double *seconds,
                                tnn_error *err) {
-    tnn_status status = tnn_seq_truncate(q, 0, err);
+    tnn_status status = tnn_seq_truncate(q, depth, err);
     double start = ui_seconds();
     for (int64_t i = 0; i < n && status == TNN_OK; i += step)
         status = tnn_seq_append(q, ids + i, step, TNN_WANT_LAST, NULL, NULL, err);
@@ -59,13 +61,14 @@ static tnn_status measure_once(tnn_seq *q, const int32_t *ids, int64_t n, int64_
 }
 
 /* The first round warms up and does not count. */
-static int measure(tnn_seq *q, const int32_t *ids, int64_t n, int64_t step, int64_t n_repeats, bench_rate *out) {
+static int measure(tnn_seq *q, int64_t depth, const int32_t *ids, int64_t n, int64_t step, int64_t n_repeats,
+                   bench_rate *out) {
     double values[BENCH_MAX_REPEATS];
     ui_progress progress = ui_progress_begin(step == 1 ? "decode" : "prefill");
     tnn_error err;
     for (int64_t i = -1; i < n_repeats; i++) {
         double seconds;
-        if (measure_once(q, ids, n, step, &seconds, &err) != TNN_OK) return ui_fail(&err);
+        if (measure_once(q, depth, ids, n, step, &seconds, &err) != TNN_OK) return ui_fail(&err);
         if (ui_interrupted()) return ui_error(UI_FAILURE, "interrupted");
         if (i >= 0) values[i] = (double)n / seconds;
         ui_progress_update(&progress, i + 1, n_repeats, NULL);
@@ -139,6 +142,7 @@ static int print_json(const bench_args *args, const engine *e, const report *r) 
     json_object_set_new(object, "threads", json_integer(tnn_session_threads(e->session)));
     json_object_set_new(object, "isa", json_string(tnn_isa_name(tnn_session_isa(e->session))));
     json_object_set_new(object, "repetitions", json_integer((json_int_t)args->n_repeats));
+    json_object_set_new(object, "depth", json_integer((json_int_t)args->n_depth));
     json_object_set_new(object, "prefill",
                         bench_rate_json(args->n_prompt, &r->prefill, "share_of_peak", share_of_peak(r)));
     json_object_set_new(object, "decode",
@@ -178,6 +182,37 @@ int bench_probe(tnn_session *s, tnn_probe *out) {
     return ui_fail(&err);
 }
 
+typedef struct filling {
+    ui_progress progress;
+    int64_t depth;
+} filling;
+
+static bool on_fill_batch(void *ctx, int64_t pos, int64_t n, const float *logits) {
+    filling *f = ctx;
+    (void)logits;
+    ui_progress_update(&f->progress, pos + n, f->depth, NULL);
+    return !ui_interrupted();
+}
+
+static int fill(tnn_seq *q, const int32_t *ids, int64_t depth) {
+    if (depth == 0) return UI_OK;
+    filling f = {ui_progress_begin("depth"), depth};
+    tnn_error err;
+    if (tnn_seq_append(q, ids, depth, TNN_WANT_NONE, on_fill_batch, &f, &err) != TNN_OK) return ui_fail(&err);
+    ui_progress_end(&f.progress);
+    return UI_OK;
+}
+
+/* Prefill and decoding. */
+static int measure_both(const bench_args *args, engine *e, const int32_t *ids, report *r) {
+    int64_t depth = args->n_depth, n = args->n_prompt;
+    int code = fill(e->seq, ids, depth);
+    ids += depth;
+    if (code == UI_OK && n) code = measure(e->seq, depth, ids, n, n, args->n_repeats, &r->prefill);
+    if (code == UI_OK && args->n_gen) code = measure(e->seq, depth, ids, args->n_gen, 1, args->n_repeats, &r->decode);
+    return code;
+}
+
 static int bench(const bench_args *args, engine *e, int64_t n_ids) {
     report r = {0};
     int32_t *ids = malloc((size_t)n_ids * sizeof *ids);
@@ -185,9 +220,7 @@ static int bench(const bench_args *args, engine *e, int64_t n_ids) {
     bench_fill_ids(ids, n_ids, tnn_model_hparams(e->model)->n_vocab);
     count_work(e->model, &r);
     int code = bench_probe(e->session, &r.before);
-    if (code == UI_OK && args->n_prompt)
-        code = measure(e->seq, ids, args->n_prompt, args->n_prompt, args->n_repeats, &r.prefill);
-    if (code == UI_OK && args->n_gen) code = measure(e->seq, ids, args->n_gen, 1, args->n_repeats, &r.decode);
+    if (code == UI_OK) code = measure_both(args, e, ids, &r);
     if (code == UI_OK) code = bench_probe(e->session, &r.after);
     free(ids);
     if (code != UI_OK) return code;
@@ -210,6 +243,7 @@ static int run(void *p) {
     if (args->train) return bench_train(args);
     int64_t n_ids = args->n_prompt > args->n_gen ? args->n_prompt : args->n_gen;
     if (n_ids == 0) return ui_error(UI_USAGE, "-p 0 and -n 0 leave nothing to measure");
+    n_ids += args->n_depth;
     args->context.n_ctx = n_ids;
     int code = open_engine(&e, &args->file, &args->compute);
     if (code == UI_OK) code = open_seq(&e, &args->context, NULL);
@@ -222,7 +256,7 @@ const verb verb_bench = {
     .name = "bench",
     .summary = "how fast a model runs here",
     .description =
-        "Measures prefill of -p tokens and decoding of -n tokens, -r times each, from an empty cache, after a "
+        "Measures prefill of -p tokens and decoding of -n tokens, -r times each, behind -d tokens, after a "
         "round that does not count. Tells the median, the slowest and the fastest; of the time, the part that the "
         "products of prefill would take at the machine's arithmetic peak, and that reading the weights for decoding "
         "would take at its bandwidth. Both are measured here, before and after; where these two differ much, something "

@@ -13,6 +13,11 @@ expect_out 'prefill'
 expect_out 'machine before'
 expect 0 "$TNN" bench "$model" -p 0 -n 2 -r 2 --json
 expect_json 'd["prefill"] is None and d["decode"]["tokens"] == 2'
+# Behind other tokens, with and without recurrent layers.
+for name in llama-gqa qwen35; do
+    expect 0 "$TNN" bench "$TESTS/golden/data/$name.gguf" -d 40 -p 8 -n 4 -r 2 --json
+    expect_json 'd["depth"] == 40 and d["prefill"]["tokens"] == 8 and d["decode"]["tokens"] == 4'
+done
 expect_error 2 'no-such.gguf' -- "$TNN" bench no-such.gguf
 
 # Training: both recipes, speed and memory.
