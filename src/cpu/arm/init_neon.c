@@ -5,6 +5,8 @@
 void tnn__kernels_init_neon(tnn__kernels *k) {
     tnn__kernels_init_q8_neon(k);
     tnn__kernels_init_attention_neon(k);
+    tnn__kernels_init_gdn_neon(k);
+    tnn__kernels_init_gates_neon(k);
     tnn__kernels_init_gemm_neon(k);
     tnn__kernels_init_rows_neon(k);
 }

@@ -75,9 +75,15 @@ TNN__INLINE vf vf_sub(vf a, vf b) {
 TNN__INLINE vf vf_mul(vf a, vf b) {
     return vmulq_f32(a, b);
 }
+TNN__INLINE vf vf_div(vf a, vf b) {
+    return vdivq_f32(a, b);
+}
 /* NaN where one of them is NaN. */
 TNN__INLINE vf vf_max(vf a, vf b) {
     return vmaxq_f32(a, b);
+}
+TNN__INLINE vf vf_min(vf a, vf b) {
+    return vminq_f32(a, b);
 }
 /* a * b + c */
 TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
@@ -90,6 +96,13 @@ TNN__INLINE vf vf_round(vf a) {
 TNN__INLINE vf vf_scale(vf a, vf n) {
     int32x4_t power = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
     return vmulq_f32(a, vreinterpretq_f32_s32(power));
+}
+/* a * 2^n for whole n from -150 to 128, in two factors, through the subnormals and to infinity. */
+TNN__INLINE vf vf_scale_far(vf a, vf n) {
+    int32x4_t k = vcvtq_s32_f32(n), half = vshrq_n_s32(k, 1), bias = vdupq_n_s32(127);
+    float32x4_t s0 = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23));
+    float32x4_t s1 = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vsubq_s32(k, half), bias), 23));
+    return vmulq_f32(vmulq_f32(a, s0), s1);
 }
 TNN__INLINE float vf_sum(vf v) {
     return vaddvq_f32(v);

@@ -89,6 +89,15 @@ TNN__INLINE void transpose8(__m256 v[8]) {
     }
 }
 
+/* a * 2^n for whole n from -150 to 128, in two factors, through the subnormals and to infinity. */
+TNN__INLINE __m256 scale8(__m256 a, __m256 n) {
+    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256i s0 = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i s1 = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(s0)), _mm256_castsi256_ps(s1));
+}
+
 /*
  * e^x within 2 ulp for every x: underflow goes through the subnormals, overflow to infinity, NaN stays. Range
  * reduction and polynomial from Cephes (Moshier), expf.c.
@@ -107,12 +116,7 @@ TNN__INLINE __m256 exp8(__m256 x) {
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
     p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
-    /* 2^n in two factors: n reaches -150 and 128 */
-    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
-    const __m256i bias = _mm256_set1_epi32(127);
-    __m256i s0 = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
-    __m256i s1 = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23);
-    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(s0)), _mm256_castsi256_ps(s1));
+    return scale8(p, n);
 }
 
 #endif

@@ -1,10 +1,13 @@
 /* The gated delta rule with vectors of 256 bits. */
-#define TNN__WIDE          0
+#define TNN__WIDE 0
+#include "cpu/x86/vec_f32.h"
+
 #define other_run          tnn__gdn_portable
 #define other_back         tnn__gdn_back_portable
 #define other_scratch      tnn__gdn_portable_scratch
 #define other_back_scratch tnn__gdn_back_portable_scratch
-#include "cpu/x86/gdn.h"
+#include "cpu/vec/gdn.h"
+#include "cpu/x86/init.h"
 
 void tnn__gdn_avx2(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, float *state, void *scratch) {
     gdn(a, c, h, t0, t1, state, scratch);

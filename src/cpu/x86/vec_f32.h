@@ -73,6 +73,10 @@ TNN__INLINE vf vf_round(vf a) {
 TNN__INLINE vf vf_scale(vf a, vf n) {
     return _mm512_scalef_ps(a, n);
 }
+/* a * 2^n for whole n from -150 to 128, through the subnormals and to infinity. */
+TNN__INLINE vf vf_scale_far(vf a, vf n) {
+    return _mm512_scalef_ps(a, n);
+}
 TNN__INLINE __m256 vf_fold(vf v) {
     return _mm256_add_ps(_mm512_castps512_ps256(v), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
 }
@@ -157,6 +161,9 @@ TNN__INLINE vf vf_round(vf a) {
 TNN__INLINE vf vf_scale(vf a, vf n) {
     __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(power));
+}
+TNN__INLINE vf vf_scale_far(vf a, vf n) {
+    return scale8(a, n);
 }
 TNN__INLINE __m256 vf_fold(vf v) {
     return v;

@@ -1,25 +1,24 @@
 /*
- * The gated delta rule in chunks, for both widths; formulas and notation as in cpu/ref/gdn.inc.h. Heads are of whole
- * panels of two vectors; others, and chunks longer than MAX_CHUNK, are left to the kernels the including file names:
- * other_run, other_back, other_scratch, other_back_scratch.
+ * The gated delta rule in chunks, written once over the vectors that the including kernel file brings (vec_f32.h of its
+ * architecture); formulas and notation as in cpu/ref/gdn.inc.h. Heads are of whole panels of two vectors; others, and
+ * chunks longer than MAX_CHUNK, are left to the kernels the including file names: other_run, other_back, other_scratch,
+ * other_back_scratch.
  *
  * Everything is products of small matrices, tiles of a few rows by a panel of columns in registers: the right factor is
  * read in panels of its rows, the left one element by element, by rows or by columns. So a factor whose columns are
  * summed over is transposed once a chunk. Rows of matrices lie PAD floats further apart than they are long: at a power
  * of two, a panel's rows would fall on a few sets of L1. Rows are taken in fours: those past the chunk's end are zeros.
  */
-#ifndef TNN_CPU_X86_GDN_H
-#define TNN_CPU_X86_GDN_H
+#ifndef TNN_CPU_VEC_GDN_H
+#define TNN_CPU_VEC_GDN_H
 
 #include <math.h>
 
 #include "cpu/kernels_gdn.h"
-#include "cpu/x86/init.h"
-#include "cpu/x86/vec_f32.h"
 
 enum {
     PANEL = 2 * LANES,
-    BIG = TNN__WIDE ? 8 : 6, /* rows of a tile: 2 BIG sums, 2 columns and an element fill the registers */
+    BIG = TNN__VF_REGISTERS == 32 ? 8 : 6, /* rows of a tile: 2 BIG sums, 2 columns and an element are in registers */
     SMALL = 4,
     PAD = 16,
     MAX_CHUNK = 64,
@@ -52,7 +51,7 @@ static int64_t round_to(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* Whole cache lines all: every extent is a multiple of 16 floats. */
+/* Every extent is a multiple of 8 floats, as transpose_8x8 takes them. */
 static size_t work_floats(const tnn__gdn_args *a) {
     int64_t n = round_to(a->chunk, PANEL), ld_k = a->d_k + PAD, ld_v = a->d_v + PAD, ld_n = n + PAD;
     return (size_t)(n * (4 * ld_k + 6 * ld_v + 6 * ld_n + 7 + 3 * LANES) + (a->d_k + a->d_v) * ld_n +
@@ -94,8 +93,7 @@ static work work_in(const tnn__gdn_args *a, float *at) {
 
 /* Rows of the next tile when `left` are left, a multiple of 4: BIG and SMALL make up every one. */
 TNN__INLINE int64_t tile_rows(int64_t left) {
-    if (TNN__WIDE) return left >= BIG ? BIG : SMALL;
-    return left > 8 || left == BIG ? BIG : SMALL;
+    return left == BIG || left > 8 ? BIG : SMALL;
 }
 
 /* acc[r] += sum over l < n of a[r a_row + l a_step] times the panel of row l of b */
@@ -180,16 +178,8 @@ static float normalise(const tnn__gdn_args *a, const float *x, float scale, floa
 /* to[j][i] = from[i][j]; multiples of 8 both */
 static void transpose(const float *from, int64_t ld_from, int64_t n_i, int64_t n_j, float *to, int64_t ld_to) {
     for (int64_t i = 0; i < n_i; i += 8) {
-        for (int64_t j = 0; j < n_j; j += 8) {
-            __m256 v[8];
-            TNN__UNROLL
-            for (int l = 0; l < 8; l++)
-                v[l] = _mm256_loadu_ps(from + (i + l) * ld_from + j);
-            transpose8(v);
-            TNN__UNROLL
-            for (int l = 0; l < 8; l++)
-                _mm256_storeu_ps(to + (j + l) * ld_to + i, v[l]);
-        }
+        for (int64_t j = 0; j < n_j; j += 8)
+            transpose_8x8(from + i * ld_from + j, ld_from, to + j * ld_to + i, ld_to);
     }
 }
 
@@ -217,7 +207,7 @@ enum { AHEAD = 8 }; /* rows of one head are too short a stream for the machine t
 
 static void prefetch(const float *row, int64_t n) {
     for (int64_t j = 0; j < n; j += 16)
-        _mm_prefetch((const void *)(row + j), _MM_HINT_T0);
+        __builtin_prefetch(row + j);
 }
 
 /* Rows that are read, or written, a little later. */
