@@ -127,15 +127,16 @@ TNN_API tnn_status tnn_tensor_copy_from_gguf(tnn_tensor *to, const tnn_gguf_tens
 
 /*
  * A low-rank pair beside a linear (Hu et al. 2021): y += scale * B(A x), A F32 [in, r], B F32 [r, out]. name is the
- * linear's GGUF name ("blk.3.attn_q.weight"). Several pairs add up. The tensors must outlive the arch. E_NOTFOUND for a
- * name that is no linear of a block (the error lists the kinds), E_SHAPE.
+ * linear's GGUF name ("blk.3.attn_q.weight", or "output.weight" of an untied model). Several pairs add up. The tensors
+ * must outlive the arch. E_NOTFOUND for a name that is no linear (the error lists the kinds), E_UNSUPPORTED for the
+ * output of a tied model, which has none of its own; E_SHAPE.
  */
 TNN_API tnn_status tnn_llama_arch_attach_lora(tnn_llama_arch *a, const char *name, tnn_tensor *lora_a,
                                               tnn_tensor *lora_b, float scale, tnn_error *err);
 
 /* What makes logits of x_final: output.weight, or the tied embedding. NULL before weights are bound. */
 TNN_API tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a);
-/* The weight of a block's linear by GGUF name; NULL if there is none. */
+/* The weight of a linear by GGUF name: of a block, or the untied output; NULL if there is none. */
 TNN_API tnn_tensor *tnn_llama_arch_linear(const tnn_llama_arch *a, const char *name);
 
 /*
@@ -179,6 +180,12 @@ typedef struct tnn_llama_arch_forward_out {
 /* Errors latch in g (unknown layer kind: names kind and layer). */
 TNN_API tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a, tnn_graph *g,
                                                                 const tnn_forward_args *args);
+/*
+ * The losses of rows [T] from x_final of a forward with the same args: tnn_linear_xent of the head and, where one is
+ * attached, its low-rank pair. E_UNSUPPORTED latches if there are several.
+ */
+TNN_API tnn_tensor *tnn_llama_arch_build_loss(const tnn_llama_arch *a, tnn_graph *g, const tnn_forward_args *args,
+                                              tnn_tensor *x_final, tnn_tensor *targets, tnn_tensor *weights);
 
 #ifdef __cplusplus
 }

@@ -187,6 +187,10 @@ TNN_API tnn_tensor *tnn_gated_delta_net(tnn_graph *g, tnn_tensor *q, tnn_tensor 
  */
 TNN_API tnn_tensor *tnn_linear_xent(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *targets,
                                     tnn_tensor *weights);
+/* The same of the logits W x + B low, b [r, V] and low F32 [r, T]: a low-rank pair beside W, low what its A made of x.
+ */
+TNN_API tnn_tensor *tnn_linear_xent_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *b, tnn_tensor *low,
+                                         tnn_tensor *targets, tnn_tensor *weights);
 
 /* --- updates: these change their first tensor in place and are run for that --- */
 

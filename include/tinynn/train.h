@@ -82,7 +82,8 @@ typedef enum tnn_schedule {
     FLOAT(lora_alpha, 16, 0, 1e6, "strength of the pairs: alpha / rank")                                               \
     FLOAT(lora_dropout, 0, 0, 0.99, "share of what goes into the pairs that is left out, in training")                 \
     FLAG(rslora, false, "strength alpha / sqrt(rank)")                                                                 \
-    STRING(lora_modules, "all-linear", "linears of the blocks that get pairs: attn_q,ffn_up,... or all-linear")        \
+    STRING(lora_modules, "all-linear",                                                                                 \
+           "linears that get pairs: attn_q,ffn_up,...; all-linear: those of the blocks; output: an untied output")     \
     INT(num_layers, -1, -1, 4096, "last layers that get pairs; -1: all")                                               \
     FLAG(new_body, false, "the model's embeddings in a new body, instead of going on with the whole model")            \
     INT(d_model, 256, 1, 1048576, "new body: width")                                                                   \

@@ -118,16 +118,19 @@ tnn_tensor *tnn__graph_alias(tnn_graph *g, tnn__op_id op, int n_dims, const int6
     return append(g, &t);
 }
 
-tnn_tensor *tnn__graph_part(tnn_graph *g, tnn_tensor *node, int n_dims, const int64_t *ne) {
+tnn_tensor *tnn__graph_part_at(tnn_graph *g, tnn_tensor *node, int i, int n_dims, const int64_t *ne) {
     if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){node})) return NULL;
     tnn_tensor *part = tnn__graph_node(g, TNN__OP_PART, node->type, n_dims, ne, 1, &node);
-    if (!part) return NULL;
+    if (part) node->parts[i] = part;
+    return part;
+}
+
+tnn_tensor *tnn__graph_part(tnn_graph *g, tnn_tensor *node, int n_dims, const int64_t *ne) {
     int i = 0;
-    while (node->parts[i]) {
+    while (node && node->parts[i]) {
         i++;
     }
-    node->parts[i] = part;
-    return part;
+    return tnn__graph_part_at(g, node, i, n_dims, ne);
 }
 
 tnn_tensor *tnn__graph_effect(tnn_graph *g, tnn_tensor *node) {

@@ -42,8 +42,9 @@ tnn_tensor *tnn__graph_node(tnn_graph *g, tnn__op_id op, tnn_type type, int n_di
 tnn_tensor *tnn__graph_alias(tnn_graph *g, tnn__op_id op, int n_dims, const int64_t *ne, int n_src,
                              tnn_tensor *const *src);
 
-/* A further result of node, in the next free place of its parts. */
+/* A further result of node, in the next free place of its parts, or in place i. */
 tnn_tensor *tnn__graph_part(tnn_graph *g, tnn_tensor *node, int n_dims, const int64_t *ne);
+tnn_tensor *tnn__graph_part_at(tnn_graph *g, tnn_tensor *node, int i, int n_dims, const int64_t *ne);
 /* Keeps a node that changes a persistent tensor although no output depends on it; returns it. */
 tnn_tensor *tnn__graph_effect(tnn_graph *g, tnn_tensor *node);
 /* A copy of a node over other sources; a part is joined to its copied node. */

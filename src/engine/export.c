@@ -193,7 +193,7 @@ static bool item_at(const exporter *e, int64_t i, item *out) {
     if (i == tnn_store_count(e->store)) {
         *out = (item){.t = a->token_embed};
         set_name(out, "output.weight");
-        return a->w_proj && !a->output;
+        return a->w_proj && !a->output.weight;
     }
     const tnn_tensor *t = tnn_store_at(e->store, i);
     const char *name = tnn_tensor_name(t);

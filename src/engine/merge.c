@@ -24,17 +24,9 @@ typedef struct merging {
     int n_pairs;
 } merging;
 
-static const tnn__lora *pairs_of(const tnn_llama_arch *a, const char *name) {
-    for (int64_t layer = 0; layer < a->n_layers; layer++) {
-        for (int i = 0; i < TNN__N_LAYER_LINEARS; i++) {
-            tnn__name_buffer full;
-            tnn__layer_linear which = (tnn__layer_linear)i;
-            if (strcmp(name, tnn__linear_full_name(&full, layer, which, "weight")) != 0) continue;
-            const tnn__linear *linear = tnn__layer_linear_at(a, layer, which);
-            return linear ? linear->lora : NULL;
-        }
-    }
-    return NULL;
+static const tnn__lora *pairs_of(tnn_llama_arch *a, const char *name) {
+    const tnn__linear *linear = tnn__find_linear(a, name);
+    return linear ? linear->lora : NULL;
 }
 
 static void drop_pairs(merging *m) {

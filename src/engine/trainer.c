@@ -210,7 +210,7 @@ static tnn_status forward_build(tnn_trainer *t, forward *f, int64_t n, bool trai
     };
     tnn_llama_arch_forward_out out = tnn_llama_arch_build_forward(t->arch, g, &args);
     f->losses =
-        tnn_output(g, tnn_linear_xent(g, tnn_llama_arch_head(t->arch), out.x_final, f->targets, f->weights), "losses");
+        tnn_output(g, tnn_llama_arch_build_loss(t->arch, g, &args, out.x_final, f->targets, f->weights), "losses");
     if (training) status = backward(t, f, err);
     if (!status) status = tnn_graph_plan(&f->plan, g, err);
     if (status) forward_free(f);

@@ -275,7 +275,6 @@ static tnn_status load_base(tnn_run *r, bool trainable, tnn_error *err) {
 
 static bool is_listed(const char *list, const char *module) {
     size_t n = strlen(module);
-    if (!given(list) || strcmp(list, "all-linear") == 0) return true;
     for (const char *p = list; *p;) {
         size_t k = strcspn(p, ",");
         if (k == n && memcmp(p, module, n) == 0) return true;
@@ -284,15 +283,17 @@ static bool is_listed(const char *list, const char *module) {
     return false;
 }
 
+/* Of the blocks; OUTPUT and ALL stand for the untied output, and for all of these. */
 static const char *const modules[] = {"attn_q",    "attn_k",   "attn_v",  "attn_output", "attn_qkv", "attn_gate",
                                       "ssm_alpha", "ssm_beta", "ssm_out", "ffn_gate",    "ffn_up",   "ffn_down"};
 #define N_MODULES ((int)(sizeof modules / sizeof *modules))
+#define OUTPUT    "output"
+#define ALL       "all-linear"
 
 static tnn_status check_modules(const char *list, tnn_error *err) {
-    if (strcmp(list, "all-linear") == 0) return TNN_OK;
     for (const char *p = list; *p;) {
         size_t k = strcspn(p, ",");
-        bool known = false;
+        bool known = (strlen(OUTPUT) == k && memcmp(OUTPUT, p, k) == 0) || (strlen(ALL) == k && memcmp(ALL, p, k) == 0);
         for (int i = 0; i < N_MODULES; i++) {
             known = known || (strlen(modules[i]) == k && memcmp(modules[i], p, k) == 0);
         }
@@ -300,7 +301,7 @@ static tnn_status check_modules(const char *list, tnn_error *err) {
             return tnn__fail(
                 err, TNN_E_ARG,
                 "lora_modules: %.*s is none of attn_q, attn_k, attn_v, attn_output, attn_qkv, attn_gate, ssm_alpha, "
-                "ssm_beta, ssm_out, ffn_gate, ffn_up, ffn_down",
+                "ssm_beta, ssm_out, ffn_gate, ffn_up, ffn_down, " OUTPUT ", " ALL,
                 (int)(k < 64 ? k : 64), p);
         }
         p += k + (p[k] == ',');
@@ -314,11 +315,9 @@ static float pair_strength(const tnn_train_config *c) {
 }
 
 /* A uniform in +-1/sqrt(in) (as PEFT), B zero: the model starts as it was. */
-static tnn_status add_pair(tnn_run *r, int64_t layer, const char *module, tnn_error *err) {
-    char name[TNN_GGUF_MAX_NAME + 1], half[TNN_GGUF_MAX_NAME + 16];
-    snprintf(name, sizeof name, "blk.%" PRId64 ".%s.weight", layer, module);
-    const tnn_tensor *weight = tnn_llama_arch_linear(r->arch, name);
-    if (!weight) return TNN_OK; /* a layer of another kind */
+static tnn_status add_pair(tnn_run *r, const tnn_tensor *weight, tnn_error *err) {
+    const char *name = tnn_tensor_name(weight);
+    char half[TNN_GGUF_MAX_NAME + 16];
     const int64_t *ne = tnn_tensor_ne(weight);
     int64_t rank = r->config.lora_rank;
     snprintf(half, sizeof half, "%s.lora_a", name);
@@ -337,12 +336,34 @@ static tnn_status add_pair(tnn_run *r, int64_t layer, const char *module, tnn_er
     tnn__free_array(alloc, values, (size_t)n, sizeof *values);
     if (!status) status = tnn_llama_arch_attach_lora(r->arch, name, a, b, pair_strength(&r->config), err);
     /* The base tensor's record lives as long as the run, and so does its name. */
-    r->pair_list[r->n_pairs++] = (tnn_adapter_pair){tnn_tensor_name(weight), a, b};
+    r->pair_list[r->n_pairs++] = (tnn_adapter_pair){name, a, b};
     return status;
 }
 
+static tnn_status add_layer_pairs(tnn_run *r, int64_t layer, tnn_error *err) {
+    const char *list = r->config.lora_modules;
+    bool all = !given(list) || is_listed(list, ALL);
+    tnn_status status = TNN_OK;
+    for (int i = 0; i < N_MODULES && !status; i++) {
+        char name[TNN_GGUF_MAX_NAME + 1];
+        snprintf(name, sizeof name, "blk.%" PRId64 ".%s.weight", layer, modules[i]);
+        const tnn_tensor *weight = tnn_llama_arch_linear(r->arch, name); /* NULL: a layer of another kind */
+        if (weight && (all || is_listed(list, modules[i]))) status = add_pair(r, weight, err);
+    }
+    return status;
+}
+
+static tnn_status add_output_pair(tnn_run *r, tnn_error *err) {
+    const tnn_tensor *weight = tnn_llama_arch_linear(r->arch, OUTPUT ".weight");
+    if (weight) return add_pair(r, weight, err);
+    return tnn__fail(err, TNN_E_ARG,
+                     "lora_modules: %s has no output of its own (it is tied to the token embedding): leave " OUTPUT
+                     " away, or train it with the recipe full",
+                     r->config.model);
+}
+
 static int64_t max_pairs(const tnn_run *r) {
-    return tnn_llama_arch_n_layers(r->arch) * N_MODULES;
+    return tnn_llama_arch_n_layers(r->arch) * N_MODULES + 1;
 }
 
 static tnn_status add_pairs(tnn_run *r, tnn_error *err) {
@@ -355,11 +376,10 @@ static tnn_status add_pairs(tnn_run *r, tnn_error *err) {
     if (status) return status;
     r->pair_list = tnn__calloc_array(&r->session->alloc, (size_t)max_pairs(r), sizeof *r->pair_list);
     if (!r->pair_list) return tnn__fail_nomem(err, "pairs", (size_t)max_pairs(r) * sizeof *r->pair_list);
-    for (int64_t i = first; i < n_layers; i++) {
-        for (int k = 0; k < N_MODULES && !status; k++) {
-            if (is_listed(c->lora_modules, modules[k])) status = add_pair(r, i, modules[k], err);
-        }
+    for (int64_t i = first; i < n_layers && !status; i++) {
+        status = add_layer_pairs(r, i, err);
     }
+    if (!status && is_listed(c->lora_modules, OUTPUT)) status = add_output_pair(r, err);
     return status;
 }
 

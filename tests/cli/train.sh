@@ -155,6 +155,7 @@ expect_error 2 '--optimizer lion' 'adamw' -- "$TNN" train full tiny.gguf --data 
 expect_error 2 "did you mean '--learning-rate'" -- "$TNN" train full tiny.gguf --data data --learning_rates 1
 expect_error 2 'in f32 or bf16' -- "$TNN" train full tiny.gguf --data data --dtype f16
 expect_error 2 'attn_qq' 'attn_q, attn_k' -- "$TNN" train lora tiny.gguf --data data --lora-modules attn_q,attn_qq
+expect_error 2 'tied to the token embedding' 'recipe full' -- "$TNN" train lora one/model.gguf --text text --lora-modules output
 expect_error 2 'Q4_K' 'no whole blocks' -- "$TNN" train full tiny.gguf --data data --save-type Q4_K --out unsaved
 [ ! -e unsaved ] || fail "a run began whose result cannot be written"
 expect_error 2 'num_layers 0' -- "$TNN" train lora tiny.gguf --data data --num-layers 0

@@ -39,7 +39,8 @@ def load_llama(path):
         return found.contents() if found else default
 
     weights = {t.name: gguf.dequantize(t.data, t.tensor_type).astype(np.float32) for t in reader.tensors}
-    n_head, n_head_kv = key("attention.head_count"), key("attention.head_count_kv")
+    n_head = key("attention.head_count")
+    n_head_kv = key("attention.head_count_kv", n_head)
     tied = "output.weight" not in weights
     config = LlamaConfig(
         vocab_size=weights["token_embd.weight"].shape[0],
@@ -48,7 +49,7 @@ def load_llama(path):
         num_hidden_layers=key("block_count"),
         num_attention_heads=n_head,
         num_key_value_heads=n_head_kv,
-        head_dim=key("rope.dimension_count"),
+        head_dim=key("rope.dimension_count", key("embedding_length") // n_head),
         max_position_embeddings=key("context_length"),
         rms_norm_eps=key("attention.layer_norm_rms_epsilon"),
         rope_parameters={"rope_type": "default", "rope_theta": key("rope.freq_base", 10000.0)},

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ten steps of training by PyTorch, for tests/train/test_pytorch.c to follow: full fine-tuning through transformers'
 LlamaForCausalLM or Qwen3_5ForCausalLM, and LoRA through PEFT from a random B (a B of zero makes the gradient of every A
-zero).
+zero), beside the linears of the blocks and, with --output, an untied output.
 
 Writes OUT, a GGUF file that is no model:
 
@@ -15,7 +15,7 @@ Writes OUT, a GGUF file that is no model:
 AdamW (0.9, 0.999, 1e-8), decay 0.01 on matrices alone, gradients clipped to a norm of 1. Needs gguf, torch,
 transformers and peft.
 
-    python3 make_training_reference.py MODEL.gguf OUT [--rows 24] [--dtype float64] [--ids FILE]
+    python3 make_training_reference.py MODEL.gguf OUT [--rows 24] [--dtype float64] [--ids FILE] [--output]
 """
 
 import argparse
@@ -188,8 +188,10 @@ def full(writer, layout, model, sequences, lr):
         writer.add_tensor(f"full.{to}", layout.to_gguf(to, grad))
 
 
-def lora(writer, layout, model, sequences, lr):
-    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules="all-linear"))
+def lora(writer, layout, model, sequences, lr, output):
+    # "all-linear" leaves the output out.
+    targets = [name for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)] if output else "all-linear"
+    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=targets))
     rng = np.random.RandomState(1)
     halves = {}
     for name, p in model.named_parameters():
@@ -216,6 +218,7 @@ def main():
     parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--dtype", default="float64")
     parser.add_argument("--ids", type=Path, help="ids separated by spaces; random ones without it")
+    parser.add_argument("--output", action="store_true", help="a pair beside the output as well")
     parser.add_argument("--lr", type=float, default=1e-3, help="of full fine-tuning; LoRA takes ten times as much")
     args = parser.parse_args()
     dtype = getattr(torch, args.dtype)
@@ -239,7 +242,7 @@ def main():
     print("full")
     full(writer, layout, fresh(), sequences, args.lr)
     print("lora")
-    lora(writer, layout, fresh(), sequences, 10 * args.lr)
+    lora(writer, layout, fresh(), sequences, 10 * args.lr, args.output)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

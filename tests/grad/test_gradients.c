@@ -333,7 +333,7 @@ static void case_gated_delta_net_wide(fixture *f) {
 }
 
 /* More rows than one chunk of logits; rows without a target; weights that differ. */
-static void xent_case(fixture *f, int64_t n_vocab, int64_t n_rows) {
+static void xent_case(fixture *f, int64_t n_vocab, int64_t n_rows, int64_t rank) {
     static int32_t targets[200];
     static double weights64[200];
     static float weights32[200];
@@ -347,15 +347,30 @@ static void xent_case(fixture *f, int64_t n_vocab, int64_t n_rows) {
     tnn_tensor *weights = tnn_input(f->graph, "weights", real_type(f), 1, &n_rows);
     f->inputs[f->n_inputs].tensor = weights;
     f->inputs[f->n_inputs++].data = real_type(f) == TNN_TYPE_F64 ? (const void *)weights64 : (const void *)weights32;
-    result(f, tnn_linear_xent(f->graph, w, x, ints(f, targets, n_rows), weights));
+    tnn_tensor *all_targets = ints(f, targets, n_rows);
+    if (rank == 0) {
+        result(f, tnn_linear_xent(f->graph, w, x, all_targets, weights));
+        return;
+    }
+    tnn_tensor *a = param(f, 0.5, 0, NE(6, rank)), *b = param(f, 0.5, 0, NE(rank, n_vocab));
+    tnn_tensor *low = tnn_scale(f->graph, tnn_linear(f->graph, a, x, NULL), 0.75f);
+    result(f, tnn_linear_xent_pair(f->graph, w, x, b, low, all_targets, weights));
 }
 
 static void case_linear_xent(fixture *f) {
-    xent_case(f, 11, 6);
+    xent_case(f, 11, 6, 0);
 }
 
 static void case_linear_xent_chunks(fixture *f) {
-    xent_case(f, 5, 131);
+    xent_case(f, 5, 131, 0);
+}
+
+static void case_linear_xent_pair(fixture *f) {
+    xent_case(f, 301, 6, 3);
+}
+
+static void case_linear_xent_pair_chunks(fixture *f) {
+    xent_case(f, 5, 131, 2);
 }
 
 /* A block in miniature under a tied head, as trained: recompute must not change a gradient. */
@@ -439,6 +454,8 @@ static const struct {
     {"gated_delta_net, wide", case_gated_delta_net_wide},
     {"linear_xent", case_linear_xent},
     {"linear_xent, chunks", case_linear_xent_chunks},
+    {"linear_xent, pair", case_linear_xent_pair},
+    {"linear_xent, pair, chunks", case_linear_xent_pair_chunks},
     {"block", case_block},
     {"block, recomputed", case_block_recomputed},
 };

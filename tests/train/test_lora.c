@@ -221,15 +221,20 @@ static uint64_t hash_of(const char *path) {
     return hash;
 }
 
-/* The same run over the model's values in F32, at path. */
-static curve train_dequantised(tnn_session *s, const char *path) {
-    char out[700];
+/* The model's values in F32, at path. */
+static void dequantise(const char *path) {
     tnn_error err;
     tnn_gguf *g;
-    snprintf(out, sizeof out, "%s/f32", dir.path);
     if (tnn_gguf_open(&g, model_path, NULL, &err) || tnn_quantize_file(g, path, TNN_FILE_TYPE_F32, NULL, NULL, &err))
         fail_msg("%s", err.text);
     tnn_gguf_close(g);
+}
+
+/* The same run over them. */
+static curve train_dequantised(tnn_session *s, const char *path) {
+    char out[700];
+    snprintf(out, sizeof out, "%s/f32", dir.path);
+    dequantise(path);
     tnn_train_config c = lora_config();
     c.model = path;
     tnn_run *r = new_run(s, &c);
@@ -402,7 +407,7 @@ static void test_every_pair_learns(void **state) {
     tnn_session *s = open_session();
     write_model(TNN_TYPE_Q4_K);
     tnn_train_config config = lora_config();
-    config.lora_modules = "attn_q,attn_k,attn_v,attn_output,ffn_gate,ffn_up,ffn_down";
+    config.lora_modules = "attn_q,attn_k,attn_v,attn_output,ffn_gate,ffn_up,ffn_down,output";
     tnn_run *r = new_run(s, &config);
     tnn_batch_buffer b;
     tnn_cursor cursor = {0, 0};
@@ -414,7 +419,7 @@ static void test_every_pair_learns(void **state) {
     tnn_batch_scale(&b, b.n_targets);
     tnn_batch view = tnn_batch_buffer_view(&b);
     assert_int_equal(tnn_trainer_accumulate(r->trainer, &view, &loss, &err), TNN_OK);
-    assert_int_equal(tnn_trainer_n_params(r->trainer), 2 * 14);
+    assert_int_equal(tnn_trainer_n_params(r->trainer), 2 * 15);
     for (int64_t i = 0; i < tnn_trainer_n_params(r->trainer); i++) {
         double norm = norm_of(tnn_trainer_grad(r->trainer, i));
         if (!(norm > 1e-6)) fail_msg("%s: %g", tnn_tensor_name(tnn_trainer_value(r->trainer, i)), norm);
@@ -436,6 +441,71 @@ static void test_chosen_pairs(void **state) {
     assert_string_equal(r->pair_list[0].name, "blk.1.attn_q.weight");
     assert_string_equal(r->pair_list[1].name, "blk.1.ffn_down.weight");
     tnn_run_free(r);
+    config.lora_modules = "all-linear,output";
+    r = new_run(s, &config);
+    assert_int_equal(r->n_pairs, 8);
+    assert_string_equal(r->pair_list[7].name, "output.weight");
+    tnn_run_free(r);
+    tnn_session_free(s);
+}
+
+/* A pair beside the output alone: what is trained is what is written, and what merging gives. */
+static void train_output(tnn_type type, const char *modules, int64_t n_pairs, const char *compute) {
+    tnn_session *s = open_session();
+    char out[700], adapter[800], merged[800], f32[700];
+    snprintf(out, sizeof out, "%s/run", dir.path);
+    snprintf(adapter, sizeof adapter, "%s/adapter.gguf", out);
+    snprintf(merged, sizeof merged, "%s/merged.gguf", dir.path);
+    snprintf(f32, sizeof f32, "%s/f32.gguf", dir.path);
+    write_model(type);
+    tnn_train_config config = lora_config();
+    config.lora_modules = modules;
+    config.dtype = compute;
+    config.learning_rate = 3e-2;
+    tnn_run *r = new_run(s, &config);
+    assert_int_equal(r->n_pairs, n_pairs);
+    curve c = train(r, out);
+    dequantise(f32);
+    double trained = trained_loss(r), loaded = file_loss(s, f32, adapter, tnn_run_data(r));
+    tnn_model *m;
+    tnn_error err;
+    tnn_quantize_result result;
+    assert_int_equal(tnn_model_load(&m, s, f32, NULL, &err), TNN_OK);
+    assert_int_equal(tnn_model_add_adapter(m, adapter, 1.0f, &err), TNN_OK);
+    if (tnn_merge_file(m, merged, -1, NULL, &result, &err)) fail_msg("%s", err.text);
+    assert_int_equal(result.n_converted, n_pairs);
+    tnn_model_free(m);
+    double of_merged = file_loss(s, merged, NULL, tnn_run_data(r));
+    printf("%s, %s: loss %.4f -> %.4f, with the adapter %.5f, loaded %.5f, merged %.5f\n", modules, compute, c.first,
+           c.last, trained, loaded, of_merged);
+    double tolerance = strcmp(compute, "f32") == 0 ? 1e-4 : 2e-2; /* BF16 rounds operands to 8 bits */
+    assert_true(c.last < c.first - 0.3);
+    assert_true(fabs(loaded - trained) < tolerance * trained);
+    assert_true(fabs(of_merged - loaded) < 1e-4 * loaded);
+    tnn_run_free(r);
+    remove_run(out);
+    tnn_session_free(s);
+}
+
+static void test_output(void **state) {
+    (void)state;
+    train_output(TNN_TYPE_F32, "output", 1, "f32");
+    train_output(TNN_TYPE_Q4_K, "all-linear,output", 15, "f32");
+    train_output(TNN_TYPE_Q8_0, "output", 1, "bf16");
+}
+
+static void test_tied_output(void **state) {
+    (void)state;
+    tnn_session *s = open_session();
+    tiny_model m = tiny_model_default();
+    m.tokenizer = true;
+    tiny_model_write(&m, model_path);
+    tnn_train_config config = lora_config();
+    config.lora_modules = "attn_q,output";
+    tnn_run *r;
+    tnn_error err;
+    assert_int_equal(tnn_run_new(&r, s, &config, &err), TNN_E_ARG);
+    if (!strstr(err.text, "tied to the token embedding")) fail_msg("%s", err.text);
     tnn_session_free(s);
 }
 
@@ -523,6 +593,7 @@ int main(void) {
         cmocka_unit_test(test_every_type),   cmocka_unit_test(test_every_pair_learns),
         cmocka_unit_test(test_chosen_pairs), cmocka_unit_test(test_rslora),
         cmocka_unit_test(test_merged),       cmocka_unit_test(test_full_export),
+        cmocka_unit_test(test_output),       cmocka_unit_test(test_tied_output),
     };
     return cmocka_run_group_tests(tests, create_files, remove_files);
 }

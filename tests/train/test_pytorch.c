@@ -209,8 +209,15 @@ static void test_hybrid(void **state) {
     follow_model(DATA "qwen35-tiled-untied.gguf", DATA "qwen35-tiled-untied.training.gguf");
 }
 
+/* A pair beside the untied output as well. */
+static void test_output(void **state) {
+    (void)state;
+    follow_model(DATA "llama-mha-untied.gguf", DATA "llama-mha-untied.training.gguf");
+}
+
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_llama), cmocka_unit_test(test_hybrid)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_llama), cmocka_unit_test(test_hybrid),
+                                       cmocka_unit_test(test_output)};
     if (argc == 3) {
         follow_model(argv[1], argv[2]);
         return 0;

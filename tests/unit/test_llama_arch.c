@@ -145,7 +145,7 @@ static void test_new_arch(void **state) {
     assert_int_equal(tnn_llama_arch_n_layers(a), 1);
     assert_int_equal(tnn_llama_arch_layer_spec(a, 0).mixer, TNN_MIXER_ATTENTION);
     assert_int_equal(tnn_llama_arch_layer_spec(a, 0).ffn, TNN_FFN_SWIGLU);
-    assert_true(!a->token_embed && !a->final_norm_gamma && !a->output && !a->w_proj && !a->rope_factors);
+    assert_true(!a->token_embed && !a->final_norm_gamma && !a->output.weight && !a->w_proj && !a->rope_factors);
     assert_int_equal(a->donor_d_in, 0);
     assert_null(tnn_llama_arch_head(a));
     assert_null(tnn_llama_arch_linear(a, "blk.0.attn_q.weight"));
@@ -263,6 +263,9 @@ static void test_attaching_pairs(void **state) {
     assert_int_equal(tnn_llama_arch_attach_lora(l.arch, "blk.0.attn_k.weight", a, b, 1.0f, &err), TNN_E_SHAPE);
     names("W [32, 16]");
     ok(tnn_llama_arch_attach_lora(l.arch, "blk.0.attn_q.weight", a, b, 1.0f, &err));
+    assert_int_equal(tnn_llama_arch_attach_lora(l.arch, "output.weight", a, b, 1.0f, &err), TNN_E_UNSUPPORTED);
+    names("tied");
+    assert_null(tnn_llama_arch_linear(l.arch, "output.weight"));
     unload(&l);
 }
 

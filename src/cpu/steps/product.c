@@ -209,8 +209,16 @@ static tnn_status check_targets(const tnn__program *p, const tnn__step *st, tnn_
     return TNN_OK;
 }
 
+/* W x or B low: objects of one product, and of its gradients where they are wanted. */
+typedef struct xent_product {
+    const tnn_tensor *weight;
+    tnn__obj w, x, dw, dx;
+} xent_product;
+
 typedef struct xent_objects {
-    tnn__obj losses, dx, logits, w, x, targets, weights, dw;
+    xent_product products[2];
+    int n_products;
+    tnn__obj losses, logits, targets, weights;
     tnn__obj rounded; /* gradients of the logits in BF16 */
 } xent_objects;
 
@@ -223,11 +231,12 @@ static tnn__step *xent_step(tnn__lowering *l, const tnn_tensor *node, tnn__run_f
     return st;
 }
 
-static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, int64_t row0, int64_t row1) {
+static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, const tnn_tensor *w, int64_t row0,
+                                   int64_t row1) {
     tnn__xent_state *s = tnn__lower_state(l, sizeof *s);
     if (!s) return NULL;
-    const tnn_tensor *w = node->src[0];
     bool f64 = node->type == TNN_TYPE_F64;
+    s->w = w;
     s->row0 = row0;
     s->row1 = row1;
     bool bf16 = l->graph->bf16;
@@ -241,66 +250,101 @@ static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, int
     return s;
 }
 
-static void lower_xent_chunk(tnn__lowering *l, const tnn_tensor *node, const xent_objects *o, int64_t row0,
-                             int64_t row1) {
-    const tnn_tensor *w = node->src[0];
+/* The first product makes the logits, the second is added to them, by way of the scratch. */
+static void lower_xent_logits(tnn__lowering *l, const tnn_tensor *node, const xent_objects *o, tnn__xent_state *s,
+                              int i) {
     const tnn__step_fns *fns = tnn__steps_for(node);
+    const tnn_tensor *w = s->w;
+    int64_t n = s->row1 - s->row0;
+    tnn__step *st =
+        xent_step(l, node, i == 0 ? fns->xent_logits : fns->xent_add, s, tnn__n_tasks(w->ne[1], s->rows_per_task));
+    if (!st) return;
     bool f64 = node->type == TNN_TYPE_F64;
-    int64_t n = row1 - row0;
-    tnn__xent_state *s = xent_state(l, node, row0, row1);
-    if (!s) return;
-    tnn__step *st = xent_step(l, node, fns->xent_logits, s, tnn__n_tasks(w->ne[1], s->rows_per_task));
-    if (!st) return;
     st->scratch_bytes = f64 ? f64_scratch(w) : s->kernel->scratch_bytes(w->ne[0], n, s->rows_per_task);
+    if (i > 0) st->scratch_bytes += tnn__xent_added_bytes(node, n, s->rows_per_task);
     tnn__step_writes(st, o->logits);
-    tnn__step_reads(st, o->w);
-    tnn__step_reads(st, o->x);
+    tnn__step_reads(st, o->products[i].w);
+    tnn__step_reads(st, o->products[i].x);
+}
 
-    st = xent_step(l, node, fns->xent_rows, s, n);
+static void lower_xent_rows(tnn__lowering *l, const tnn_tensor *node, const xent_objects *o, tnn__xent_state *s) {
+    tnn__step *st = xent_step(l, node, tnn__steps_for(node)->xent_rows, s, s->row1 - s->row0);
     if (!st) return;
-    if (row0 == 0) st->check = check_targets;
+    if (s->row0 == 0) st->check = check_targets;
     tnn__step_writes(st, o->losses);
     tnn__step_writes(st, o->logits);
     tnn__step_writes(st, o->rounded);
     tnn__step_reads(st, o->targets);
     tnn__step_reads(st, o->weights);
+}
 
+static void lower_xent_gradients(tnn__lowering *l, const tnn_tensor *node, const xent_objects *o, tnn__xent_state *s,
+                                 const xent_product *p) {
+    const tnn__step_fns *fns = tnn__steps_for(node);
+    const tnn_tensor *w = s->w;
+    bool f64 = node->type == TNN_TYPE_F64;
+    int64_t n = s->row1 - s->row0;
     tnn__obj dlogits = s->bf16 ? o->rounded : o->logits;
-    if (o->dx != TNN__NO_OBJ) {
-        st = xent_step(l, node, fns->xent_dx, s, tnn__n_tasks(w->ne[0], s->k_per_task));
+    if (p->dx != TNN__NO_OBJ) {
+        tnn__step *st = xent_step(l, node, fns->xent_dx, s, tnn__n_tasks(w->ne[0], s->k_per_task));
         if (!st) return;
         st->scratch_bytes = f64 ? f64_scratch(w) : s->dx_kernel->scratch_bytes(w->ne[0], n, s->k_per_task);
-        tnn__step_writes(st, o->dx);
-        tnn__step_reads(st, o->w);
+        tnn__step_writes(st, p->dx);
+        tnn__step_reads(st, p->w);
         tnn__step_reads(st, dlogits);
     }
-    if (o->dw != TNN__NO_OBJ) {
-        st = xent_step(l, node, fns->xent_dw, s, tnn__n_tasks(w->ne[1], s->dw_rows_per_task));
+    if (p->dw != TNN__NO_OBJ) {
+        tnn__step *st = xent_step(l, node, fns->xent_dw, s, tnn__n_tasks(w->ne[1], s->dw_rows_per_task));
         if (!st) return;
         st->scratch_bytes = s->dw_kernel->scratch_bytes(w->ne[0], n, s->dw_rows_per_task);
-        tnn__step_writes(st, o->dw);
+        tnn__step_writes(st, p->dw);
         tnn__step_reads(st, dlogits);
-        tnn__step_reads(st, o->x);
+        tnn__step_reads(st, p->x);
     }
+}
+
+static void lower_xent_chunk(tnn__lowering *l, const tnn_tensor *node, const xent_objects *o, int64_t row0,
+                             int64_t row1) {
+    tnn__xent_state *states[2] = {NULL, NULL};
+    for (int i = 0; i < o->n_products; i++) {
+        states[i] = xent_state(l, node, o->products[i].weight, row0, row1);
+        if (!states[i]) return;
+        lower_xent_logits(l, node, o, states[i], i);
+    }
+    lower_xent_rows(l, node, o, states[0]);
+    for (int i = 0; i < o->n_products; i++) {
+        lower_xent_gradients(l, node, o, states[i], &o->products[i]);
+    }
+}
+
+static xent_product xent_product_at(tnn__lowering *l, const tnn_tensor *node, int i) {
+    const tnn_tensor *w = node->src[3 * i], *x = node->src[3 * i + 1];
+    return (xent_product){
+        .weight = w,
+        .w = tnn__lower_obj(l, w),
+        .x = l->graph->bf16 ? round_activations(l, x) : tnn__lower_obj(l, x),
+        .dw = tnn__lower_obj(l, node->src[3 * i + 2]),
+        .dx = tnn__lower_obj(l, node->parts[i]),
+    };
 }
 
 void tnn__lower_linear_xent(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *w = node->src[0];
-    bool f64 = node->type == TNN_TYPE_F64;
+    bool f64 = node->type == TNN_TYPE_F64, bf16 = l->graph->bf16;
     if (!can_multiply(l, w, f64 || (l->kernels->gemm_float[w->type].run && l->kernels->gemm_dx[w->type].run))) return;
     int64_t n_rows = node->ne[0], chunk = xent_chunk(w->ne[1], n_rows);
-    bool bf16 = l->graph->bf16;
+    size_t n_logits = (size_t)(chunk * w->ne[1]);
     xent_objects o = {
+        .n_products = node->src[3] ? 2 : 1,
         .losses = tnn__lower_obj(l, node),
-        .dx = tnn__lower_obj(l, node->parts[0]),
-        .logits = tnn__lower_temp(l, (size_t)(chunk * w->ne[1]) * tnn__real_bytes(node)),
-        .w = tnn__lower_obj(l, w),
-        .x = bf16 ? round_activations(l, node->src[1]) : tnn__lower_obj(l, node->src[1]),
-        .rounded = bf16 ? tnn__lower_temp(l, (size_t)(chunk * w->ne[1]) * sizeof(uint16_t)) : TNN__NO_OBJ,
-        .targets = tnn__lower_obj(l, node->src[2]),
-        .weights = tnn__lower_obj(l, node->src[3]),
-        .dw = tnn__lower_obj(l, node->src[4]),
+        .logits = tnn__lower_temp(l, n_logits * tnn__real_bytes(node)),
+        .rounded = bf16 ? tnn__lower_temp(l, n_logits * sizeof(uint16_t)) : TNN__NO_OBJ,
+        .targets = tnn__lower_obj(l, node->src[6]),
+        .weights = tnn__lower_obj(l, node->src[7]),
     };
+    for (int i = 0; i < o.n_products; i++) {
+        o.products[i] = xent_product_at(l, node, i);
+    }
     for (int64_t r = 0; r < n_rows; r += chunk) {
         lower_xent_chunk(l, node, &o, r, r + chunk < n_rows ? r + chunk : n_rows);
     }

@@ -88,13 +88,31 @@ static void run_linear_dw(const tnn__program *p, const tnn__step *st, int64_t ta
 /* obj logits, w, x */
 static void run_xent_logits(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__xent_state *s = st->state;
-    const tnn_tensor *w = st->node->src[0];
-    gemm_args a = forward_args(w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
-    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * w->ne[0]);
+    gemm_args a = forward_args(s->w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * a.n_in);
     a.y = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
-    call_gemm(p, s->kernel, w->type, &a, row0, row1, scratch);
+    call_gemm(p, s->kernel, s->w->type, &a, row0, row1, scratch);
+}
+
+/* obj logits (are added to), b, low: a task has its rows of B as a matrix of their own, with the result in scratch */
+static void run_xent_add(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    const tnn__xent_state *s = st->state;
+    const uint8_t *b = tnn__ptr(p, st->obj[1]);
+    gemm_args a = forward_args(s->w, b, s->row1 - s->row0);
+    int64_t n_vocab = a.n_out, row0, row1;
+    tnn__split(task, s->rows_per_task, n_vocab, &row0, &row1);
+    a.w = b + (size_t)row0 * a.row_bytes;
+    a.n_out = a.y_stride = row1 - row0;
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * a.n_in);
+    a.y = scratch;
+    call_gemm(p, s->kernel, s->w->type, &a, 0, a.n_out,
+              (uint8_t *)scratch + tnn__xent_added_bytes(st->node, a.n_cols, s->rows_per_task));
+    real *logits = (real *)tnn__ptr(p, st->obj[0]) + row0;
+    for (int64_t t = 0; t < a.n_cols; t++) {
+        KERNELS(p)->add(a.y + t * a.n_out, logits + t * n_vocab, logits + t * n_vocab, a.n_out);
+    }
 }
 
 /* obj losses, logits (become their gradient), the gradient in BF16 (may be missing), targets, weights; a task is a row
@@ -116,22 +134,20 @@ static void run_xent_rows(const tnn__program *p, const tnn__step *st, int64_t ta
 /* obj dx, w, logits */
 static void run_xent_dx(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__xent_state *s = st->state;
-    const tnn_tensor *w = st->node->src[0];
-    gemm_dx_args a = dx_args(w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
+    gemm_dx_args a = dx_args(s->w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
     SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[2]), 0);
-    a.dx = (real *)tnn__ptr(p, st->obj[0]) + s->row0 * w->ne[0];
+    a.dx = (real *)tnn__ptr(p, st->obj[0]) + s->row0 * a.n_in;
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
-    call_gemm_dx(p, s->dx_kernel, w->type, &a, k0, k1, scratch);
+    call_gemm_dx(p, s->dx_kernel, s->w->type, &a, k0, k1, scratch);
 }
 
 /* obj dw, logits, x */
 static void run_xent_dw(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__xent_state *s = st->state;
-    const tnn_tensor *w = st->node->src[0];
-    gemm_dw_args a = dw_args(w, s->row1 - s->row0);
+    gemm_dw_args a = dw_args(s->w, s->row1 - s->row0);
     SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[1]), 0);
-    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * w->ne[0]);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * a.n_in);
     a.dw = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->dw_rows_per_task, a.n_out, &row0, &row1);

@@ -5,6 +5,7 @@
 #ifndef TNN_CPU_STEPS_H
 #define TNN_CPU_STEPS_H
 
+#include "base/alloc.h"
 #include "cpu/program.h"
 
 typedef struct tnn__step_fns {
@@ -17,7 +18,7 @@ typedef struct tnn__step_fns {
     tnn__run_fn *conv1d_silu_back, *gdn_back;
     size_t (*gdn_scratch_bytes)(const tnn__program *p, const tnn_tensor *node);
     size_t (*gdn_back_scratch_bytes)(const tnn__program *p, const tnn_tensor *node);
-    tnn__run_fn *xent_logits, *xent_rows, *xent_dx, *xent_dw;
+    tnn__run_fn *xent_logits, *xent_add, *xent_rows, *xent_dx, *xent_dw;
 } tnn__step_fns;
 
 extern const tnn__step_fns tnn__steps_f32, tnn__steps_f64;
@@ -184,9 +185,10 @@ enum {
     TNN__GDN_BACK_DOUT
 };
 
-/* --- linear_xent, in chunks of rows: each step has the rows [row0, row1) of its chunk --- */
+/* --- linear_xent, in chunks of rows: each step has the rows [row0, row1) of its chunk, and one of two products --- */
 
 typedef struct tnn__xent_state {
+    const tnn_tensor *w; /* W, or B of a pair */
     int64_t row0, row1;
     const tnn__gemm_kernel *kernel;
     const tnn__gemm_dx_kernel *dx_kernel;
@@ -196,5 +198,11 @@ typedef struct tnn__xent_state {
     int64_t dw_rows_per_task; /* dW: the same */
     int64_t k_per_task;       /* dx: columns of W */
 } tnn__xent_state;
+
+/* What a task of xent_add keeps in its scratch beside what the kernel does: its own logits, rows of W [rows, n]. */
+static inline size_t tnn__xent_added_bytes(const tnn_tensor *node, int64_t n, int64_t rows) {
+    size_t bytes = (size_t)(n * rows) * tnn__real_bytes(node);
+    return (bytes + TNN__ALIGN - 1) & ~(size_t)(TNN__ALIGN - 1);
+}
 
 #endif

@@ -37,6 +37,7 @@ const tnn__step_fns TABLE = {
     .gdn_scratch_bytes = gdn_scratch_bytes,
     .gdn_back_scratch_bytes = gdn_back_scratch_bytes,
     .xent_logits = run_xent_logits,
+    .xent_add = run_xent_add,
     .xent_rows = run_xent_rows,
     .xent_dx = run_xent_dx,
     .xent_dw = run_xent_dw,

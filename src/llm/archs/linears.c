@@ -85,7 +85,9 @@ const char *tnn__linear_full_name(tnn__name_buffer *buf, int64_t layer, tnn__lay
     return buf->text;
 }
 
-static tnn__linear *find_linear(const tnn_llama_arch *a, const char *name) {
+static const char output_name[] = "output.weight";
+
+static tnn__linear *layer_linear(const tnn_llama_arch *a, const char *name) {
     if (strncmp(name, "blk.", 4) != 0) return NULL;
     char *rest;
     int64_t layer = strtoll(name + 4, &rest, 10);
@@ -99,22 +101,35 @@ static tnn__linear *find_linear(const tnn_llama_arch *a, const char *name) {
     return NULL;
 }
 
+tnn__linear *tnn__find_linear(tnn_llama_arch *a, const char *name) {
+    if (strcmp(name, output_name) == 0) return a->output.weight ? &a->output : NULL;
+    return layer_linear(a, name);
+}
+
 tnn_tensor *tnn_llama_arch_linear(const tnn_llama_arch *a, const char *name) {
-    tnn__linear *l = find_linear(a, name);
+    if (strcmp(name, output_name) == 0) return a->output.weight;
+    const tnn__linear *l = layer_linear(a, name);
     return l ? l->weight : NULL;
+}
+
+static tnn_status no_linear(const tnn_llama_arch *a, const char *name, tnn_error *err) {
+    if (a->token_embed && strcmp(name, output_name) == 0)
+        return tnn__fail(err, TNN_E_UNSUPPORTED,
+                         "output.weight: the output of this model is its token embedding (they are tied), which takes "
+                         "no adapter; train it with the recipe full");
+    return tnn__fail(
+        err, TNN_E_NOTFOUND,
+        "%s is no linear of this model; adapters go beside blk.N.attn_q, attn_k, attn_v, attn_output, ffn_gate, "
+        "ffn_up, ffn_down, in Gated DeltaNet layers attn_qkv, attn_gate, ssm_alpha, ssm_beta, ssm_out, and beside "
+        "output (.weight)",
+        name);
 }
 
 tnn_status tnn_llama_arch_attach_lora(tnn_llama_arch *a, const char *name, tnn_tensor *lora_a, tnn_tensor *lora_b,
                                       float scale, tnn_error *err) {
-    tnn__linear *l = find_linear(a, name);
-    if (!l || !l->weight) {
-        return tnn__fail(
-            err, TNN_E_NOTFOUND,
-            "%s is no linear of this model; adapters go beside blk.N.attn_q, attn_k, attn_v, attn_output, ffn_gate, "
-            "ffn_up, ffn_down and, in Gated DeltaNet layers, attn_qkv, attn_gate, ssm_alpha, ssm_beta, ssm_out "
-            "(.weight)",
-            name);
-    }
+    tnn__linear *l = tnn__find_linear(a, name);
+    tnn_status status = l && l->weight ? TNN_OK : no_linear(a, name, err);
+    if (status) return status;
     const int64_t *w = tnn_tensor_ne(l->weight), *ne_a = tnn_tensor_ne(lora_a), *ne_b = tnn_tensor_ne(lora_b);
     if (tnn_tensor_type(lora_a) != TNN_TYPE_F32 || tnn_tensor_type(lora_b) != TNN_TYPE_F32 || ne_a[0] != w[0] ||
         ne_b[1] != w[1] || ne_a[1] != ne_b[0]) {

@@ -114,7 +114,7 @@ tnn_status tnn__check_layer(const tnn_llama_arch *a, int64_t layer, tnn_error *e
 }
 
 tnn_tensor *tnn_llama_arch_head(const tnn_llama_arch *a) {
-    return a->output ? a->output : a->token_embed;
+    return a->output.weight ? a->output.weight : a->token_embed;
 }
 
 /* --- forward --- */
@@ -162,7 +162,21 @@ tnn_llama_arch_forward_out tnn_llama_arch_build_forward(const tnn_llama_arch *a,
     if (keep) x = tnn_rows(g, x, keep);
     out.x_final = tnn__tap(g, args->taps, -1, "final_norm", tnn_rms_norm(g, x, a->final_norm_gamma, hp->rms_eps));
     if (args->logits != TNN_LOGITS_NONE) {
-        out.logits = tnn_output(g, tnn_linear(g, tnn_llama_arch_head(a), out.x_final, NULL), "logits");
+        tnn__linear head = {tnn_llama_arch_head(a), NULL, a->output.lora};
+        out.logits = tnn_output(g, tnn__linear_build(g, args, head, out.x_final), "logits");
     }
     return out;
+}
+
+tnn_tensor *tnn_llama_arch_build_loss(const tnn_llama_arch *a, tnn_graph *g, const tnn_forward_args *args,
+                                      tnn_tensor *x_final, tnn_tensor *targets, tnn_tensor *weights) {
+    tnn_tensor *head = tnn_llama_arch_head(a);
+    const tnn__lora *pair = a->output.lora;
+    if (!pair) return tnn_linear_xent(g, head, x_final, targets, weights);
+    if (pair->next) {
+        tnn_graph_fail(g, TNN_E_UNSUPPORTED, "a loss takes one low-rank pair beside output.weight, and there are more");
+        return NULL;
+    }
+    tnn_tensor *low = tnn__lora_low(g, args, pair, x_final);
+    return tnn_linear_xent_pair(g, head, x_final, pair->b, low, targets, weights);
 }

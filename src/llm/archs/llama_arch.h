@@ -16,7 +16,7 @@ struct tnn_llama_arch {
     /* globals, owned by a store; NULL until bound */
     tnn_tensor *token_embed;      /* [E, V]; [donor, V] behind a lens */
     tnn_tensor *final_norm_gamma; /* [E] */
-    tnn_tensor *output;           /* [E, V]; NULL when tied */
+    tnn__linear output;           /* [E, V]; its weight is NULL when tied */
     tnn_tensor *w_proj;           /* [donor, E]: the lens, or NULL */
     tnn_tensor *rope_factors;     /* [n_rot/2] or NULL */
     int64_t donor_d_in;           /* 0: no lens */
@@ -50,6 +50,8 @@ const char *tnn__layer_linear_name(tnn__layer_linear which); /* "attn_q" */
 /* NULL if a layer of this kind has none such. */
 tnn__linear *tnn__layer_linear_at(const tnn_llama_arch *a, int64_t layer, tnn__layer_linear which);
 void tnn__layer_linear_shape(const tnn_llama_hparams *hp, tnn__layer_linear which, int64_t *n_in, int64_t *n_out);
+/* A linear by the name of its weight: of a layer, or the untied output. NULL if the model has none such. */
+tnn__linear *tnn__find_linear(tnn_llama_arch *a, const char *name);
 bool tnn__layer_linear_needs_bias(const tnn_llama_hparams *hp, tnn__layer_linear which);
 
 /* What layers hold beside linears: norms, and what only Gated DeltaNet has. */

@@ -89,7 +89,7 @@ static tnn_status load_globals(tnn_llama_arch *a, binder *b) {
     const tnn_llama_hparams *hp = &a->hparams;
     a->token_embed = bind_matrix(b, "token_embd.weight", true, hp->d_model, hp->n_vocab);
     a->final_norm_gamma = bind_vector(b, "output_norm.weight", true, hp->d_model);
-    a->output = bind_matrix(b, "output.weight", false, hp->d_model, hp->n_vocab);
+    a->output.weight = bind_matrix(b, "output.weight", false, hp->d_model, hp->n_vocab);
     a->rope_factors = bind_vector(b, "rope_freqs.weight", false, hp->rope.n_rot / 2);
     if (a->rope_factors) tnn_tensor_set_trainable(a->rope_factors, false);
     return b->status;

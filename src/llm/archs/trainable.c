@@ -46,7 +46,7 @@ tnn_status tnn_llama_arch_alloc_globals_trainable_f32(tnn_llama_arch *a, tnn_sto
         take_matrix(&m, "token_embd.weight", donor_d_in == 0, donor_d_in > 0 ? donor_d_in : hp->d_model, hp->n_vocab);
     if (donor_d_in > 0) a->w_proj = take_matrix(&m, "lens.proj.weight", true, donor_d_in, hp->d_model);
     a->final_norm_gamma = take(&m, "output_norm.weight", true, 1, &hp->d_model);
-    a->output = untied ? take_matrix(&m, "output.weight", true, hp->d_model, hp->n_vocab) : NULL;
+    a->output.weight = untied ? take_matrix(&m, "output.weight", true, hp->d_model, hp->n_vocab) : NULL;
     a->donor_d_in = donor_d_in;
     a->hparams.tied = !untied;
     return m.status;

@@ -10,11 +10,14 @@ static tnn_tensor *dropped(tnn_graph *g, const tnn_forward_args *args, const tnn
                        tnn__hash_str(tnn_tensor_name(pair->a)));
 }
 
+tnn_tensor *tnn__lora_low(tnn_graph *g, const tnn_forward_args *args, const tnn__lora *pair, tnn_tensor *x) {
+    return tnn_scale(g, tnn_linear(g, pair->a, dropped(g, args, pair, x), NULL), pair->scale);
+}
+
 tnn_tensor *tnn__linear_build(tnn_graph *g, const tnn_forward_args *args, tnn__linear l, tnn_tensor *x) {
     tnn_tensor *y = tnn_linear(g, l.weight, x, l.bias);
     for (const tnn__lora *pair = l.lora; pair; pair = pair->next) {
-        tnn_tensor *low = tnn_scale(g, tnn_linear(g, pair->a, dropped(g, args, pair, x), NULL), pair->scale);
-        y = tnn_linear_onto(g, y, pair->b, low);
+        y = tnn_linear_onto(g, y, pair->b, tnn__lora_low(g, args, pair, x));
     }
     return y;
 }

@@ -21,6 +21,8 @@ typedef struct tnn__linear {
     tnn__lora *lora;
 } tnn__linear;
 
+/* scale * (A x) of a pair. */
+tnn_tensor *tnn__lora_low(tnn_graph *g, const tnn_forward_args *args, const tnn__lora *pair, tnn_tensor *x);
 tnn_tensor *tnn__linear_build(tnn_graph *g, const tnn_forward_args *args, tnn__linear l, tnn_tensor *x);
 
 /* [d * n_heads, T] -> [d, n_heads, T] and back. */
