@@ -60,6 +60,7 @@ static void bench_shape(const tnn__kernels *kernels, int64_t n_out, int64_t n_in
         problem p = {.kernel = &kernels->gemm[types[i]]};
         kernels->from_f32[types[i]](w, stored, n_out * n_in);
         p.args = (tnn__gemm_args){.w = stored,
+                                  .type = types[i],
                                   .row_bytes = tnn_row_bytes((int32_t)types[i], n_in),
                                   .n_in = n_in,
                                   .n_out = n_out,

@@ -42,6 +42,7 @@ typedef void tnn__quantize_act_fn(const float *x, int64_t n, int8_t *q, float *d
  */
 typedef struct tnn__gemm_args {
     const void *w;
+    tnn_type type; /* of w: read by kernels that serve several */
     size_t row_bytes;
     int64_t n_in;
     int64_t n_out;
@@ -200,6 +201,7 @@ typedef struct tnn__gdn_kernel {
  */
 typedef struct tnn__gemm_dx_args {
     const void *w;
+    tnn_type type; /* as in tnn__gemm_args */
     size_t row_bytes;
     int64_t n_in;
     int64_t n_out;
@@ -233,17 +235,19 @@ typedef struct tnn__gemm_dw_kernel {
 } tnn__gemm_dw_kernel;
 
 /*
- * Gradient of attention without a cache for one query head h: from out, lse and dout of the forward, dq of that head
- * and its share of dk and dv: all rows, at dk_share + t * d and dv_share + t * d_v (the shares of a group are added up
- * afterwards). f has q, k, v, ranges, mask and lse of the forward; its out is only read.
+ * Gradient of attention without a cache for kv head c, from out, lse and dout of the forward: f has q, k, v, ranges,
+ * mask and lse of the forward; its out is only read. Keys are cut into blocks of TNN__ATTN_BLOCK, of which a call takes
+ * part, part + n_parts, ...: it sets dk and dv of these keys, and dq [d, H, T] of the group's query heads, all rows, to
+ * what these keys give. The dq of all parts are added up afterwards.
  */
 typedef struct tnn__attn_back_args {
     tnn__attn_args f;  /* K and V in F32 */
     const float *dout; /* [d_v, H, T] */
-    float *dq;         /* [d, H, T] */
+    float *dk;         /* [d, K, T] */
+    float *dv;         /* [d_v, K, T] */
 } tnn__attn_back_args;
 
-typedef void tnn__attn_back_fn(const tnn__attn_back_args *a, int64_t h, float *dk_share, float *dv_share,
+typedef void tnn__attn_back_fn(const tnn__attn_back_args *a, int64_t c, int64_t part, int64_t n_parts, float *dq,
                                void *scratch);
 
 /* dx of y = rms_norm(x, gamma); dgamma += dy * x / rms(x). dx may be dy. */

@@ -55,6 +55,7 @@ static buffer matrix(int64_t n, int64_t rows) {
 static void forward(const tnn__kernels *k, const weights *w, const float *x, int64_t n_cols, int64_t step, float *y) {
     const tnn__gemm_kernel *kernel = &k->gemm_float[w->type];
     tnn__gemm_args a = {.w = w->stored.data,
+                        .type = w->type,
                         .row_bytes = w->row_bytes,
                         .n_in = w->n_in,
                         .n_out = w->n_out,
@@ -73,6 +74,7 @@ static void input_gradient(const tnn__kernels *k, const weights *w, const float 
                            float *dx) {
     const tnn__gemm_dx_kernel *kernel = &k->gemm_dx[w->type];
     tnn__gemm_dx_args a = {.w = w->stored.data,
+                           .type = w->type,
                            .row_bytes = w->row_bytes,
                            .n_in = w->n_in,
                            .n_out = w->n_out,

@@ -74,6 +74,7 @@ static void forward(const tnn__kernels *k, tnn_type type, const rounded *w, cons
                     shape s, int64_t step, float *y) {
     const tnn__gemm_kernel *kernel = &k->gemm_bf16[type];
     tnn__gemm_args a = {.w = w->stored.data,
+                        .type = type,
                         .row_bytes = tnn_row_bytes((int32_t)type, s.n_in),
                         .n_in = s.n_in,
                         .n_out = s.n_out,
@@ -93,6 +94,7 @@ static void input_gradient(const tnn__kernels *k, tnn_type type, const rounded *
                            int64_t step, float *dx) {
     const tnn__gemm_dx_kernel *kernel = &k->gemm_dx_bf16[type];
     tnn__gemm_dx_args a = {.w = w->stored.data,
+                           .type = type,
                            .row_bytes = tnn_row_bytes((int32_t)type, s.n_in),
                            .n_in = s.n_in,
                            .n_out = s.n_out,

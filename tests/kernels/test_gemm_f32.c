@@ -41,6 +41,7 @@ static problem problem_new(tnn_type type, int64_t n_in, int64_t n_out, int64_t n
         portable.to_f32[type](row, p.w_f32 + i * n_in, n_in);
     }
     p.args = (tnn__gemm_args){.w = (char *)p.w.data + shift,
+                              .type = type,
                               .row_bytes = p.row_bytes,
                               .n_in = n_in,
                               .n_out = n_out,

@@ -99,9 +99,7 @@ TYPES(X)
 #undef X
 
 void tnn__kernels_init_gemm_neon(tnn__kernels *k) {
-#define X(TYPE)                                                                                                        \
-    k->gemm[TNN_TYPE_##TYPE] = (tnn__gemm_kernel){gemm_##TYPE, false, ROWS, no_scratch};                               \
-    k->gemm_float[TNN_TYPE_##TYPE] = k->gemm[TNN_TYPE_##TYPE];
+#define X(TYPE) k->gemm[TNN_TYPE_##TYPE] = (tnn__gemm_kernel){gemm_##TYPE, false, ROWS, no_scratch};
     TYPES(X)
 #undef X
 }

@@ -5,9 +5,12 @@
 #include "cpu/kernels.h"
 
 void tnn__kernels_init_attention_neon(tnn__kernels *k);
+void tnn__kernels_init_attention_back_neon(tnn__kernels *k);
 void tnn__kernels_init_gates_neon(tnn__kernels *k);
 void tnn__kernels_init_gdn_neon(tnn__kernels *k);
 void tnn__kernels_init_gemm_neon(tnn__kernels *k);
+void tnn__kernels_init_gemm_train_neon(tnn__kernels *k);
 void tnn__kernels_init_rows_neon(tnn__kernels *k);
+void tnn__kernels_init_rows_back_neon(tnn__kernels *k);
 
 #endif

@@ -89,6 +89,9 @@ TNN__INLINE vf vf_min(vf a, vf b) {
 TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
     return vfmaq_f32(c, a, b);
 }
+TNN__INLINE vf vf_sqrt(vf a) {
+    return vsqrtq_f32(a);
+}
 TNN__INLINE vf vf_round(vf a) {
     return vrndnq_f32(a);
 }
@@ -109,6 +112,14 @@ TNN__INLINE float vf_sum(vf v) {
 }
 TNN__INLINE float vf_greatest(vf v) {
     return vmaxvq_f32(v);
+}
+/* As BF16 holds it: to nearest even, NaN stays. */
+TNN__INLINE vf vf_round_bf16(vf v) {
+    uint32x4_t u = vreinterpretq_u32_f32(v);
+    uint32x4_t odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    uint32x4_t up = vaddq_u32(vaddq_u32(u, vdupq_n_u32(0x7fff)), odd);
+    uint32x4_t rounded = vandq_u32(up, vdupq_n_u32(0xffff0000u));
+    return vbslq_f32(vceqq_f32(v, v), vreinterpretq_f32_u32(rounded), v);
 }
 /* to[i] = the sum of v[i]. */
 TNN__INLINE void vf_sums_of_4(float to[4], const vf v[4]) {

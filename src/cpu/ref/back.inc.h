@@ -2,13 +2,13 @@
 #include "cpu/ref/real.h"
 
 /* dx = W^T dy: one row of W at a time, unpacked into scratch (n_in reals). */
-static void gemm_dx(tnn_type type, const gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
+static void gemm_dx(const gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
     real *w = scratch;
     for (int64_t t = 0; t < a->n_cols; t++)
         for (int64_t k = k0; k < k1; k++)
             a->dx[t * a->n_in + k] = 0;
     for (int64_t i = 0; i < a->n_out; i++) {
-        load_row(type, (const char *)a->w + (size_t)i * a->row_bytes, w, a->n_in);
+        load_row(a->type, (const char *)a->w + (size_t)i * a->row_bytes, w, a->n_in);
         for (int64_t t = 0; t < a->n_cols; t++) {
             real dy = a->dy[t * a->n_out + i];
             for (int64_t k = k0; k < k1; k++)
@@ -56,34 +56,43 @@ static void swiglu_back(const real *gate, const real *up, const real *dy, real *
  * P = exp(S - lse), D_t = dout_t . out_t: dV = P^T dout, dS = P (dout V^T - D), dq = scale dS K, dK = scale dS^T q
  * (Dao 2023, FlashAttention-2, algorithm 2).
  */
-static void attn_back(const attn_back_args *a, int64_t h, real *dk_share, real *dv_share, void *scratch) {
-    (void)scratch;
+static void attn_back_row(const attn_back_args *a, int64_t h, int64_t t, int64_t part, int64_t n_parts, real *dq) {
     const attn_args *f = &a->f;
-    int64_t d = f->d, d_v = f->d_v, c = h / (f->n_head / f->n_kv_head);
-    memset(dk_share, 0, (size_t)(f->n_rows * d) * sizeof *dk_share);
-    memset(dv_share, 0, (size_t)(f->n_rows * d_v) * sizeof *dv_share);
-    for (int64_t t = 0; t < f->n_rows; t++) {
-        int64_t row = t * f->n_head + h;
-        const real *q = f->q + row * d, *dout = a->dout + row * d_v;
-        real *dq = a->dq + row * d, delta = dot(dout, f->out + row * d_v, d_v);
-        for (int64_t i = 0; i < d; i++)
-            dq[i] = 0;
-        for (int64_t j = f->lo[t]; j < f->hi[t]; j++) {
-            const real *k = (const real *)(const void *)((const char *)f->k + (size_t)j * f->k_pos_bytes +
-                                                         (size_t)c * f->k_head_bytes);
-            const real *v = (const real *)(const void *)((const char *)f->v + (size_t)j * f->v_pos_bytes +
-                                                         (size_t)c * f->v_head_bytes);
-            real s = f->scale * dot(q, k, d) + (f->mask ? f->mask[t * f->mask_stride + j] : 0);
-            real p = REAL_EXP(s - f->lse[row]);
-            real ds = f->scale * p * (dot(dout, v, d_v) - delta);
-            for (int64_t i = 0; i < d_v; i++)
-                dv_share[j * d_v + i] += p * dout[i];
-            for (int64_t i = 0; i < d; i++) {
-                dq[i] += ds * k[i];
-                dk_share[j * d + i] += ds * q[i];
-            }
+    int64_t d = f->d, d_v = f->d_v, c = h / (f->n_head / f->n_kv_head), row = t * f->n_head + h;
+    const real *q = f->q + row * d, *dout = a->dout + row * d_v;
+    real delta = dot(dout, f->out + row * d_v, d_v);
+    memset(dq + row * d, 0, (size_t)d * sizeof *dq);
+    for (int64_t j = f->lo[t]; j < f->hi[t]; j++) {
+        if (j / TNN__ATTN_BLOCK % n_parts != part) continue;
+        const real *k =
+            (const real *)(const void *)((const char *)f->k + (size_t)j * f->k_pos_bytes + (size_t)c * f->k_head_bytes);
+        const real *v =
+            (const real *)(const void *)((const char *)f->v + (size_t)j * f->v_pos_bytes + (size_t)c * f->v_head_bytes);
+        real s = f->scale * dot(q, k, d) + (f->mask ? f->mask[t * f->mask_stride + j] : 0);
+        real p = REAL_EXP(s - f->lse[row]);
+        real ds = f->scale * p * (dot(dout, v, d_v) - delta);
+        real *dk = a->dk + (j * f->n_kv_head + c) * d, *dv = a->dv + (j * f->n_kv_head + c) * d_v;
+        for (int64_t i = 0; i < d_v; i++)
+            dv[i] += p * dout[i];
+        for (int64_t i = 0; i < d; i++) {
+            dq[row * d + i] += ds * k[i];
+            dk[i] += ds * q[i];
         }
     }
+}
+
+static void attn_back(const attn_back_args *a, int64_t c, int64_t part, int64_t n_parts, real *dq, void *scratch) {
+    (void)scratch;
+    const attn_args *f = &a->f;
+    int64_t group = f->n_head / f->n_kv_head;
+    for (int64_t j = 0; j < f->n_rows; j++) {
+        if (j / TNN__ATTN_BLOCK % n_parts != part) continue;
+        memset(a->dk + (j * f->n_kv_head + c) * f->d, 0, (size_t)f->d * sizeof *a->dk);
+        memset(a->dv + (j * f->n_kv_head + c) * f->d_v, 0, (size_t)f->d_v * sizeof *a->dv);
+    }
+    for (int64_t t = 0; t < f->n_rows; t++)
+        for (int64_t h = c * group; h < (c + 1) * group; h++)
+            attn_back_row(a, h, t, part, n_parts, dq);
 }
 
 static real xent(real *logits, int64_t n, int32_t target, real weight) {

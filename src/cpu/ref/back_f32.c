@@ -18,20 +18,10 @@ static void adamw(float *p, const float *g, float *m, float *v, int64_t n, const
     }
 }
 
-#define X(type)                                                                                                        \
-    static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
-        gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
-    }                                                                                                                  \
-    static void gemm_dx_##type(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {                    \
-        gemm_dx(TNN_TYPE_##type, a, k0, k1, scratch);                                                                  \
-    }
-TNN__WEIGHT_TYPES(X)
-#undef X
-
 void tnn__kernels_init_back_portable(tnn__kernels *k) {
 #define X(type)                                                                                                        \
-    k->gemm_float[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, tnn__row_scratch};                      \
-    k->gemm_dx[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, tnn__row_scratch};
+    k->gemm_float[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm, false, 1, tnn__row_scratch};                             \
+    k->gemm_dx[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx, 1, tnn__row_scratch};
     TNN__WEIGHT_TYPES(X)
 #undef X
     k->gemm_dw = (tnn__gemm_dw_kernel){gemm_dw, 1, tnn__no_scratch};

@@ -14,10 +14,10 @@ static void load_rounded(tnn_type type, const void *src, float *to, int64_t n) {
 }
 
 /* y = W x; scratch: a row of W */
-static void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
+static void gemm(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
     float *w = scratch;
     for (int64_t i = row0; i < row1; i++) {
-        load_rounded(type, (const char *)a->w + (size_t)i * a->row_bytes, w, a->n_in);
+        load_rounded(a->type, (const char *)a->w + (size_t)i * a->row_bytes, w, a->n_in);
         for (int64_t t = 0; t < a->n_cols; t++) {
             const uint16_t *x = a->x16 + t * a->x_stride;
             float sum = 0;
@@ -29,13 +29,13 @@ static void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t r
 }
 
 /* dx = W^T dy; scratch: a row of W */
-static void gemm_dx(tnn_type type, const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
+static void gemm_dx(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
     float *w = scratch;
     for (int64_t t = 0; t < a->n_cols; t++)
         for (int64_t k = k0; k < k1; k++)
             a->dx[t * a->n_in + k] = 0;
     for (int64_t i = 0; i < a->n_out; i++) {
-        load_rounded(type, (const char *)a->w + (size_t)i * a->row_bytes, w, a->n_in);
+        load_rounded(a->type, (const char *)a->w + (size_t)i * a->row_bytes, w, a->n_in);
         for (int64_t t = 0; t < a->n_cols; t++) {
             float dy = tnn__bf16_to_f32(a->dy16[t * a->n_out + i]);
             for (int64_t k = k0; k < k1; k++)
@@ -55,20 +55,10 @@ static void gemm_dw(const tnn__gemm_dw_args *a, int64_t row0, int64_t row1, void
         }
 }
 
-#define X(type)                                                                                                        \
-    static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
-        gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
-    }                                                                                                                  \
-    static void gemm_dx_##type(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {                    \
-        gemm_dx(TNN_TYPE_##type, a, k0, k1, scratch);                                                                  \
-    }
-TNN__WEIGHT_TYPES(X)
-#undef X
-
 void tnn__kernels_init_bf16_portable(tnn__kernels *k) {
 #define X(type)                                                                                                        \
-    k->gemm_bf16[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, tnn__row_scratch};                       \
-    k->gemm_dx_bf16[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx_##type, 1, tnn__row_scratch};
+    k->gemm_bf16[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm, false, 1, tnn__row_scratch};                              \
+    k->gemm_dx_bf16[TNN_TYPE_##type] = (tnn__gemm_dx_kernel){gemm_dx, 1, tnn__row_scratch};
     TNN__WEIGHT_TYPES(X)
 #undef X
     k->gemm_dw_bf16 = (tnn__gemm_dw_kernel){gemm_dw, 1, tnn__no_scratch};

@@ -26,15 +26,7 @@ static void from_f32(tnn_type type, const float *src, void *dst, int64_t n) {
     }
 }
 
-/* One product per weight type, one conversion per stored type: the table's entries do not take the type. */
-#define GEMM_TYPES(X) X(F32) X(F16) X(BF16)
-#define X(type)                                                                                                        \
-    static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
-        gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
-    }
-GEMM_TYPES(X)
-#undef X
-
+/* One conversion per stored type: the table's entries do not take the type. */
 #define TO_F32_TYPES(X)                                                                                                \
     X(F32)                                                                                                             \
     X(F16)                                                                                                             \
@@ -55,9 +47,8 @@ FROM_F32_TYPES(X)
 #undef X
 
 void tnn__kernels_init_float_portable(tnn__kernels *k) {
-#define X(type) k->gemm[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, 1, gemm_scratch_bytes};
-    GEMM_TYPES(X)
-#undef X
+    k->gemm[TNN_TYPE_F32] = (tnn__gemm_kernel){gemm, false, 1, gemm_scratch_bytes};
+    k->gemm[TNN_TYPE_F16] = k->gemm[TNN_TYPE_BF16] = k->gemm[TNN_TYPE_F32];
     k->attn = attn;
     k->attn_part = attn_part;
     k->attn_join = attn_join;

@@ -7,6 +7,7 @@
 /* As tnn__gemm_args. */
 typedef struct tnn__gemm_args_f64 {
     const void *w;
+    tnn_type type;
     size_t row_bytes;
     int64_t n_in;
     int64_t n_out;
@@ -38,6 +39,7 @@ typedef struct tnn__attn_args_f64 {
 /* As tnn__gemm_dx_args, tnn__gemm_dw_args, tnn__attn_back_args. */
 typedef struct tnn__gemm_dx_args_f64 {
     const void *w;
+    tnn_type type;
     size_t row_bytes;
     int64_t n_in;
     int64_t n_out;
@@ -58,7 +60,8 @@ typedef struct tnn__gemm_dw_args_f64 {
 typedef struct tnn__attn_back_args_f64 {
     tnn__attn_args_f64 f;
     const double *dout;
-    double *dq;
+    double *dk;
+    double *dv;
 } tnn__attn_back_args_f64;
 
 /* As tnn__gdn_args, tnn__gdn_back_args. */
@@ -95,7 +98,7 @@ typedef struct tnn__gdn_kernel_f64 {
 
 typedef struct tnn__kernels_f64 {
     /* Weights of `type`: F64 or any usable type. Scratch: n_in doubles. */
-    void (*gemm)(tnn_type type, const tnn__gemm_args_f64 *a, int64_t row0, int64_t row1, void *scratch);
+    void (*gemm)(const tnn__gemm_args_f64 *a, int64_t row0, int64_t row1, void *scratch);
     void (*attn)(const tnn__attn_args_f64 *a, int64_t c, int64_t t0, int64_t t1, void *scratch);
     size_t (*attn_scratch_bytes)(const tnn__attn_args_f64 *a);
     void (*rms_norm)(const double *x, const double *gamma, double *y, int64_t n, double eps, double *inv_rms);
@@ -108,9 +111,10 @@ typedef struct tnn__kernels_f64 {
     void (*add)(const double *a, const double *b, double *y, int64_t n);
     void (*rope)(const double *x, const double *cs, double *y, int64_t d, int64_t n_rot, bool interleaved,
                  bool inverse);
-    void (*gemm_dx)(tnn_type type, const tnn__gemm_dx_args_f64 *a, int64_t k0, int64_t k1, void *scratch);
+    void (*gemm_dx)(const tnn__gemm_dx_args_f64 *a, int64_t k0, int64_t k1, void *scratch);
     void (*gemm_dw)(const tnn__gemm_dw_args_f64 *a, int64_t row0, int64_t row1, void *scratch);
-    void (*attn_back)(const tnn__attn_back_args_f64 *a, int64_t h, double *dk_share, double *dv_share, void *scratch);
+    void (*attn_back)(const tnn__attn_back_args_f64 *a, int64_t c, int64_t part, int64_t n_parts, double *dq,
+                      void *scratch);
     void (*rms_norm_back)(const double *x, const double *gamma, const double *dy, double *dx, double *dgamma, int64_t n,
                           double eps);
     void (*swiglu_back)(const double *gate, const double *up, const double *dy, double *dgate, double *dup, int64_t n);

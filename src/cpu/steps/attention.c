@@ -219,26 +219,45 @@ void tnn__lower_attention(tnn__lowering *l, const tnn_tensor *node) {
     }
 }
 
+/* --- way back --- */
+
+/*
+ * Parts of the keys: some sixteen tasks of a kv head and a part, so that a handful of threads finish together, of which
+ * each has a whole block; a copy of dq each.
+ */
+static int64_t back_parts(int64_t n_kv_head, int64_t n_rows) {
+    int64_t blocks = tnn__n_tasks(n_rows, TNN__ATTN_BLOCK), parts = tnn__n_tasks(16, n_kv_head);
+    if (parts > 8) parts = 8;
+    return parts < blocks ? parts : blocks;
+}
+
 void tnn__lower_attention_back(tnn__lowering *l, const tnn_tensor *node) {
-    const tnn_tensor *k = node->src[1], *v = node->src[2];
+    const tnn_tensor *k = node->src[1];
     tnn__obj ranges = key_ranges(l, node);
-    size_t share = (size_t)((k->ne[0] + v->ne[0]) * node->ne[2]) * tnn__real_bytes(node);
-    tnn__obj shares = tnn__lower_temp(l, share * (size_t)node->ne[1]);
-    tnn__obj dq = tnn__lower_obj(l, node), dk = tnn__lower_obj(l, node->parts[0]),
-             dv = tnn__lower_obj(l, node->parts[1]);
+    tnn__attention_back_state *s = tnn__lower_state(l, sizeof *s);
+    if (!s) return;
+    s->n_parts = back_parts(k->ne[1], node->ne[2]);
+    tnn__obj dq = tnn__lower_obj(l, node), parts = dq;
+    if (s->n_parts > 1) {
+        size_t dq_bytes = (size_t)tnn_tensor_elements(node) * tnn__real_bytes(node);
+        parts = tnn__lower_temp(l, dq_bytes * (size_t)s->n_parts);
+    }
+    tnn__obj dk = tnn__lower_obj(l, node->parts[0]), dv = tnn__lower_obj(l, node->parts[1]);
     tnn__obj src[TNN__MAX_SRC] = {0};
     for (int i = 0; i < node->n_src; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->attn_back);
     if (!st) return;
-    st->n_tasks = node->ne[1];
+    st->state = s;
+    st->n_tasks = k->ne[1] * s->n_parts;
     if (node->type != TNN_TYPE_F64) {
         tnn__attn_back_args shape = {.f = shape_of(node)};
         st->scratch_bytes = l->kernels->attn_back_scratch_bytes(&shape);
     }
-    tnn__step_writes(st, dq);
-    tnn__step_writes(st, shares);
+    tnn__step_writes(st, dk);
+    tnn__step_writes(st, dv);
+    tnn__step_writes(st, parts);
     tnn__step_reads(st, ranges);
     tnn__step_reads(st, src[0]);
     tnn__step_reads(st, src[1]);
@@ -247,11 +266,11 @@ void tnn__lower_attention_back(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_reads(st, src[5]);
     tnn__step_reads(st, src[6]);
     tnn__step_reads(st, src[7]);
+    if (s->n_parts == 1) return;
 
     st = tnn__lower_rowwise(l, node, node->ne[2], tnn__steps_for(node)->attn_back_sum);
     if (!st) return;
-    st->gathers = true; /* reads the rows of every head's share */
-    tnn__step_writes(st, dk);
-    tnn__step_writes(st, dv);
-    tnn__step_reads(st, shares);
+    st->state = s;
+    tnn__step_writes(st, dq);
+    tnn__step_reads(st, parts);
 }

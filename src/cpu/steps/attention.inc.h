@@ -47,12 +47,9 @@ static void run_attn_tile(const tnn__program *p, const tnn__step *st, int64_t ta
 
 /* --- way back --- */
 
-static int64_t share_elements(const tnn_tensor *node) {
-    return (node->src[1]->ne[0] + node->src[2]->ne[0]) * node->ne[2];
-}
-
-/* A task is a query head. */
+/* The first parts have the most rows that see their keys: they go first, so that threads finish together. */
 static void run_attn_back(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
+    const tnn__attention_back_state *s = st->state;
     const tnn_tensor *q = st->node->src[0], *k = st->node->src[1], *v = st->node->src[2];
     const int32_t *lo = tnn__ptr(p, st->obj[TNN__BACK_RANGES]);
     attn_back_args a = {
@@ -80,36 +77,23 @@ static void run_attn_back(const tnn__program *p, const tnn__step *st, int64_t ta
                 .lse = tnn__ptr(p, st->obj[TNN__BACK_LSE]),
             },
         .dout = tnn__ptr(p, st->obj[TNN__BACK_DOUT]),
-        .dq = tnn__ptr(p, st->obj[TNN__BACK_DQ]),
+        .dk = tnn__ptr(p, st->obj[TNN__BACK_DK]),
+        .dv = tnn__ptr(p, st->obj[TNN__BACK_DV]),
     };
-    real *dk_share = (real *)tnn__ptr(p, st->obj[TNN__BACK_SHARES]) + task * share_elements(st->node);
-    KERNELS(p)->attn_back(&a, task, dk_share, dk_share + k->ne[0] * q->ne[2], scratch);
+    int64_t part = task / k->ne[1];
+    real *dq = (real *)tnn__ptr(p, st->obj[TNN__BACK_DQ]) + part * tnn_tensor_elements(q);
+    KERNELS(p)->attn_back(&a, task % k->ne[1], part, s->n_parts, dq, scratch);
 }
 
-/* One of dk, dv [n, K, T]: row t of kv head c = the shares of its group's query heads, in order. */
-static void sum_shares(const real *shares, int64_t stride, int64_t group, int64_t n, int64_t n_kv_head, int64_t t,
-                       real *to) {
-    for (int64_t c = 0; c < n_kv_head; c++) {
-        for (int64_t i = 0; i < n; i++) {
-            real sum = 0;
-            for (int64_t h = c * group; h < (c + 1) * group; h++) {
-                sum += shares[h * stride + t * n + i];
-            }
-            to[(t * n_kv_head + c) * n + i] = sum;
-        }
-    }
-}
-
-/* obj dk, dv, shares; row-wise */
+/* obj dq, its parts; row-wise */
 static void run_attn_back_sum(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     (void)scratch;
-    const tnn_tensor *k = st->node->src[1], *v = st->node->src[2];
-    int64_t group = st->node->ne[1] / k->ne[1], stride = share_elements(st->node), r0, r1;
-    real *dk = tnn__ptr(p, st->obj[0]), *dv = tnn__ptr(p, st->obj[1]);
-    const real *shares = tnn__ptr(p, st->obj[2]);
+    const tnn__attention_back_state *s = st->state;
+    int64_t n = tnn__row_elements(st->node), all = tnn_tensor_elements(st->node), r0, r1;
     tnn__task_rows(st, task, &r0, &r1);
-    for (int64_t t = r0; t < r1; t++) {
-        sum_shares(shares, stride, group, k->ne[0], k->ne[1], t, dk);
-        sum_shares(shares + k->ne[0] * k->ne[2], stride, group, v->ne[0], v->ne[1], t, dv);
-    }
+    real *dq = (real *)tnn__ptr(p, st->obj[0]) + r0 * n;
+    const real *parts = (const real *)tnn__ptr(p, st->obj[1]) + r0 * n;
+    KERNELS(p)->add(parts, parts + all, dq, (r1 - r0) * n);
+    for (int64_t i = 2; i < s->n_parts; i++)
+        KERNELS(p)->add(dq, parts + i * all, dq, (r1 - r0) * n);
 }

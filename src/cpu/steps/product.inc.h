@@ -5,6 +5,7 @@
 static gemm_args forward_args(const tnn_tensor *w, const void *data, int64_t n_cols) {
     return (gemm_args){
         .w = data,
+        .type = w->type,
         .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
         .n_in = w->ne[0],
         .n_out = w->ne[1],
@@ -17,6 +18,7 @@ static gemm_args forward_args(const tnn_tensor *w, const void *data, int64_t n_c
 static gemm_dx_args dx_args(const tnn_tensor *w, const void *data, int64_t n_cols) {
     return (gemm_dx_args){
         .w = data,
+        .type = w->type,
         .row_bytes = tnn_row_bytes((int32_t)w->type, w->ne[0]),
         .n_in = w->ne[0],
         .n_out = w->ne[1],
@@ -54,7 +56,7 @@ static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task,
     }
 #endif
     SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), 0);
-    call_gemm(p, s->kernel, w->type, &a, row0, row1, scratch);
+    call_gemm(p, s->kernel, &a, row0, row1, scratch);
     add_to(p, tnn__ptr(p, st->obj[4]), a.y, a.n_out, a.n_cols, row0, row1);
 }
 
@@ -67,7 +69,7 @@ static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t ta
     a.dx = tnn__ptr(p, st->obj[0]);
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
-    call_gemm_dx(p, s->kernel, w->type, &a, k0, k1, scratch);
+    call_gemm_dx(p, s->kernel, &a, k0, k1, scratch);
     add_to(p, tnn__ptr(p, st->obj[3]), a.dx, a.n_in, a.n_cols, k0, k1);
 }
 
@@ -93,7 +95,7 @@ static void run_xent_logits(const tnn__program *p, const tnn__step *st, int64_t 
     a.y = tnn__ptr(p, st->obj[0]);
     int64_t row0, row1;
     tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
-    call_gemm(p, s->kernel, s->w->type, &a, row0, row1, scratch);
+    call_gemm(p, s->kernel, &a, row0, row1, scratch);
 }
 
 /* obj logits (are added to), b, low: a task has its rows of B as a matrix of their own, with the result in scratch */
@@ -107,7 +109,7 @@ static void run_xent_add(const tnn__program *p, const tnn__step *st, int64_t tas
     a.n_out = a.y_stride = row1 - row0;
     SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * a.n_in);
     a.y = scratch;
-    call_gemm(p, s->kernel, s->w->type, &a, 0, a.n_out,
+    call_gemm(p, s->kernel, &a, 0, a.n_out,
               (uint8_t *)scratch + tnn__xent_added_bytes(st->node, a.n_cols, s->rows_per_task));
     real *logits = (real *)tnn__ptr(p, st->obj[0]) + row0;
     for (int64_t t = 0; t < a.n_cols; t++) {
@@ -139,7 +141,7 @@ static void run_xent_dx(const tnn__program *p, const tnn__step *st, int64_t task
     a.dx = (real *)tnn__ptr(p, st->obj[0]) + s->row0 * a.n_in;
     int64_t k0, k1;
     tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
-    call_gemm_dx(p, s->dx_kernel, s->w->type, &a, k0, k1, scratch);
+    call_gemm_dx(p, s->dx_kernel, &a, k0, k1, scratch);
 }
 
 /* obj dw, logits, x */

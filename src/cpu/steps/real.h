@@ -20,16 +20,16 @@ typedef tnn__gdn_back_args_f64 gdn_back_args;
 /* Activations as the kernel takes them, from `first` elements on; rounded ones are for F32 graphs alone. */
 #define SET_OPERAND(args, field, rounded, data, first) ((args)->field = (const real *)(data) + (first))
 
-static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,
-                             int64_t row0, int64_t row1, void *scratch) {
+static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, const gemm_args *a, int64_t row0,
+                             int64_t row1, void *scratch) {
     (void)k;
-    KERNELS(p)->gemm(type, a, row0, row1, scratch);
+    KERNELS(p)->gemm(a, row0, row1, scratch);
 }
 
-static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel *k, tnn_type type,
-                                const gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
+static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel *k, const gemm_dx_args *a, int64_t k0,
+                                int64_t k1, void *scratch) {
     (void)k;
-    KERNELS(p)->gemm_dx(type, a, k0, k1, scratch);
+    KERNELS(p)->gemm_dx(a, k0, k1, scratch);
 }
 
 static inline void call_gemm_dw(const tnn__program *p, const tnn__gemm_dw_kernel *k, const gemm_dw_args *a,
@@ -56,15 +56,15 @@ typedef tnn__gdn_back_args gdn_back_args;
             (args)->field = (const float *)(data) + (first);                                                           \
     } while (0)
 
-static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, tnn_type type, const gemm_args *a,
-                             int64_t row0, int64_t row1, void *scratch) {
-    (void)p, (void)type;
+static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, const gemm_args *a, int64_t row0,
+                             int64_t row1, void *scratch) {
+    (void)p;
     k->run(a, row0, row1, scratch);
 }
 
-static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel *k, tnn_type type,
-                                const gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
-    (void)p, (void)type;
+static inline void call_gemm_dx(const tnn__program *p, const tnn__gemm_dx_kernel *k, const gemm_dx_args *a, int64_t k0,
+                                int64_t k1, void *scratch) {
+    (void)p;
     k->run(a, k0, k1, scratch);
 }
 

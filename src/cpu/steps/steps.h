@@ -116,12 +116,17 @@ typedef struct tnn__attention_state {
 } tnn__attention_state;
 
 /*
- * Way back. attn_back: obj dq, shares, ranges, q, k, v, out, mask, lse, dout; attn_back_sum: obj dk, dv, shares.
- * Shares: per query head, dk [d, T] and then dv [d_v, T].
+ * Way back: a task is a kv head and one of n_parts parts of the keys. attn_back: obj dk, dv, parts of dq [d, H, T],
+ * ranges, q, k, v, out, mask, lse, dout; attn_back_sum: obj dq, parts. A single part is dq itself.
  */
+typedef struct tnn__attention_back_state {
+    int64_t n_parts;
+} tnn__attention_back_state;
+
 enum {
+    TNN__BACK_DK,
+    TNN__BACK_DV,
     TNN__BACK_DQ,
-    TNN__BACK_SHARES,
     TNN__BACK_RANGES,
     TNN__BACK_Q,
     TNN__BACK_K,

@@ -177,8 +177,14 @@ static void run_square_partials(const tnn__program *p, const tnn__step *st, int6
     tnn__split(task, CHUNK, tnn_tensor_elements(st->node->src[0]), &i0, &i1);
     const float *x = tnn__ptr(p, st->obj[1]);
     double lane[8] = {0};
-    for (int64_t i = i0; i < i1; i++) {
-        lane[(i - i0) % 8] += (double)x[i] * (double)x[i];
+    int64_t i = i0;
+    for (; i + 8 <= i1; i += 8) {
+        for (int l = 0; l < 8; l++) {
+            lane[l] += (double)x[i + l] * (double)x[i + l];
+        }
+    }
+    for (int l = 0; i < i1; i++, l++) {
+        lane[l] += (double)x[i] * (double)x[i];
     }
     ((double *)tnn__ptr(p, st->obj[0]))[task] =
         ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));

@@ -29,7 +29,7 @@ static void bf16_to_f32(const void *src, float *dst, int64_t n) {
     X(Q6_K)
 #define X(type)                                                                                                        \
     static void type##_to_f32(const void *src, float *dst, int64_t n) {                                                \
-        dequantize(TNN_TYPE_##type, src, dst, n);                                                                      \
+        unpack_row(TNN_TYPE_##type, src, dst, n);                                                                      \
     }
 BLOCK_TYPES(X)
 #undef X

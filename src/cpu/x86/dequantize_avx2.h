@@ -18,7 +18,7 @@ TNN__INLINE void scaled16(__m128i codes, __m256 scale, __m256 min, float *to) {
     scaled8(_mm_srli_si128(codes, 8), scale, min, to + 8);
 }
 
-TNN__INLINE void dequantize_q8_0(const char *blocks, float *to, int64_t n) {
+static void unpack_q8_0(const char *blocks, float *to, int64_t n) {
     for (int64_t i = 0; i < n; i += TNN__QK, blocks += sizeof(tnn__block_q8_0)) {
         __m256 v[4];
         load_q8_0(blocks, v);
@@ -27,7 +27,7 @@ TNN__INLINE void dequantize_q8_0(const char *blocks, float *to, int64_t n) {
     }
 }
 
-TNN__INLINE void dequantize_q4_0(const char *blocks, float *to, int64_t n) {
+static void unpack_q4_0(const char *blocks, float *to, int64_t n) {
     const __m128i nibble = _mm_set1_epi8(15), offset = _mm_set1_epi8(8);
     for (int64_t i = 0; i < n; i += TNN__QK, blocks += sizeof(tnn__block_q4_0)) {
         tnn__block_q4_0 b;
@@ -41,7 +41,7 @@ TNN__INLINE void dequantize_q4_0(const char *blocks, float *to, int64_t n) {
     }
 }
 
-TNN__INLINE void dequantize_q4_k(const char *blocks, float *to, int64_t n) {
+static void unpack_q4_k(const char *blocks, float *to, int64_t n) {
     const __m128i nibble = _mm_set1_epi8(15);
     for (int64_t i = 0; i < n; i += TNN__QK_K, blocks += sizeof(tnn__block_q4_k)) {
         tnn__block_q4_k b;
@@ -60,7 +60,7 @@ TNN__INLINE void dequantize_q4_k(const char *blocks, float *to, int64_t n) {
     }
 }
 
-TNN__INLINE void dequantize_q6_k(const char *blocks, float *to, int64_t n) {
+static void unpack_q6_k(const char *blocks, float *to, int64_t n) {
     const __m128i nibble = _mm_set1_epi8(15), pair = _mm_set1_epi8(3), offset = _mm_set1_epi8(32);
     for (int64_t i = 0; i < n; i += TNN__QK_K, blocks += sizeof(tnn__block_q6_k)) {
         tnn__block_q6_k b;
@@ -78,18 +78,42 @@ TNN__INLINE void dequantize_q6_k(const char *blocks, float *to, int64_t n) {
     }
 }
 
-/* n elements, whole blocks; `type` is a constant where this is inlined. */
-TNN__INLINE void dequantize(tnn_type type, const void *src, float *to, int64_t n) {
-    if (type == TNN_TYPE_Q8_0)
-        dequantize_q8_0(src, to, n);
-    else if (type == TNN_TYPE_Q4_0)
-        dequantize_q4_0(src, to, n);
-    else if (type == TNN_TYPE_Q4_K)
-        dequantize_q4_k(src, to, n);
-    else if (type == TNN_TYPE_Q6_K)
-        dequantize_q6_k(src, to, n);
-    else
-        (void)tnn_dequantize_row(type, src, to, n);
+TNN__INLINE void unpack_plain(tnn_type type, const char *from, float *to, int64_t n) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(to + i, load8(type, from + (size_t)i * elem_bytes(type)));
+    if (i < n)
+        _mm256_maskstore_ps(to + i, tail_mask(n - i), load_tail(type, from + (size_t)i * elem_bytes(type), n - i));
+}
+
+/* n elements, whole blocks. */
+static void unpack_row(tnn_type type, const char *from, float *to, int64_t n) {
+    switch (type) {
+    case TNN_TYPE_F32:
+        memcpy(to, from, (size_t)n * sizeof *to);
+        break;
+    case TNN_TYPE_F16:
+        unpack_plain(TNN_TYPE_F16, from, to, n);
+        break;
+    case TNN_TYPE_BF16:
+        unpack_plain(TNN_TYPE_BF16, from, to, n);
+        break;
+    case TNN_TYPE_Q8_0:
+        unpack_q8_0(from, to, n);
+        break;
+    case TNN_TYPE_Q4_0:
+        unpack_q4_0(from, to, n);
+        break;
+    case TNN_TYPE_Q4_K:
+        unpack_q4_k(from, to, n);
+        break;
+    case TNN_TYPE_Q6_K:
+        unpack_q6_k(from, to, n);
+        break;
+    default:
+        (void)tnn_dequantize_row(type, from, to, n);
+        break;
+    }
 }
 
 #endif

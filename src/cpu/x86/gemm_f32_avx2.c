@@ -10,8 +10,11 @@
  * Few columns: bound by reading W, so nothing is packed. Dot products of 4 rows
  * by up to 3 columns, eight partial sums each.
  */
+#define TNN__WIDE 0
+#include "cpu/x86/vec_f32.h"
+
 #include "cpu/kernels.h"
-#include "cpu/x86/gemm_tile_avx2.h"
+#include "cpu/vec/gemm_tile.h"
 #include "cpu/x86/init.h"
 
 enum {
@@ -24,6 +27,25 @@ enum {
 static int64_t block_length(int64_t n_in) {
     int64_t n_blocks = (n_in + KC - 1) / KC;
     return n_blocks == 0 ? 8 : ((n_in + n_blocks - 1) / n_blocks + 7) / 8 * 8;
+}
+
+/* panel[k][0..MR) = the weights of rows [0, rows) at k, zero from `rows` on; kc elements from w on. */
+TNN__INLINE void pack_panel(tnn_type type, const char *w, size_t row_bytes, int64_t rows, int64_t kc, float *panel) {
+    for (int64_t i0 = 0; i0 < MR; i0 += 8) {
+        for (int64_t k = 0; k < kc; k += 8) {
+            __m256 v[8];
+            for (int64_t i = 0; i < 8; i++) {
+                const char *p = w + (size_t)(i0 + i) * row_bytes + (size_t)k * elem_bytes(type);
+                if (i0 + i >= rows)
+                    v[i] = _mm256_setzero_ps();
+                else
+                    v[i] = kc - k >= 8 ? load8(type, p) : load_tail(type, p, kc - k);
+            }
+            transpose8(v);
+            for (int64_t i = 0; i < 8 && k + i < kc; i++)
+                _mm256_store_ps(panel + (k + i) * MR + i0, v[i]);
+        }
+    }
 }
 
 TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, float *panels) {

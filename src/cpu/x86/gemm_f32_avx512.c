@@ -170,7 +170,4 @@ void tnn__kernels_init_gemm_avx512(tnn__kernels *k) {
     k->gemm[TNN_TYPE_F32] = (tnn__gemm_kernel){gemm_f32, false, MR, scratch_bytes};
     k->gemm[TNN_TYPE_F16] = (tnn__gemm_kernel){gemm_f16, false, MR, scratch_bytes};
     k->gemm[TNN_TYPE_BF16] = (tnn__gemm_kernel){tnn__gemm_bf16_avx512, false, MR, scratch_bytes};
-    k->gemm_float[TNN_TYPE_F32] = k->gemm[TNN_TYPE_F32]; /* training multiplies F32 activations as well */
-    k->gemm_float[TNN_TYPE_F16] = k->gemm[TNN_TYPE_F16];
-    k->gemm_float[TNN_TYPE_BF16] = k->gemm[TNN_TYPE_BF16];
 }

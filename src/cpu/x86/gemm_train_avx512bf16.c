@@ -3,6 +3,7 @@
  * forward, rows of W for the gradient of the input, tokens for that of the weights. Weights are dequantised and rounded
  * while they are packed.
  */
+#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/gemm_avx512bf16.h"
 #include "cpu/x86/init.h"
 
@@ -36,7 +37,7 @@ static void interleave(const uint16_t *low, const uint16_t *high, int64_t n, flo
 
 /* --- y = W x --- */
 
-static void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, float *scratch) {
+static void gemm(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
     float *panels = scratch, *unpacked = panels + MC * KC;
     uint16_t *rounded = (uint16_t *)(unpacked + 2 * KC);
     int32_t *x = (int32_t *)(rounded + MR * 2 * KC);
@@ -45,10 +46,10 @@ static void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t r
         copy_pairs(a->x16 + k0, a->x_stride, elems, a->n_cols, x);
         for (int64_t row = row0; row < row1; row += MC) {
             int64_t rows = row1 - row < MC ? row1 - row : MC;
-            const char *w = (const char *)a->w + (size_t)row * a->row_bytes + tnn_row_bytes((int32_t)type, k0);
+            const char *w = (const char *)a->w + (size_t)row * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
             for (int64_t i = 0; i < rows; i += MR) {
                 for (int64_t r = i; r < rows && r < i + MR; r++) {
-                    (void)tnn_dequantize_row(type, w + (size_t)r * a->row_bytes, unpacked, elems);
+                    unpack_row(a->type, w + (size_t)r * a->row_bytes, unpacked, elems);
                     round_row(unpacked, elems, rounded + (r - i) * 2 * KC);
                 }
                 pack_panel(TNN_TYPE_BF16, true, (const char *)rounded, 2 * KC * sizeof *rounded, rows - i, elems,
@@ -71,7 +72,7 @@ static int64_t padded(int64_t n) {
     return (n + MR - 1) / MR * MR;
 }
 
-static void gemm_dx(tnn_type type, const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, float *scratch) {
+static void gemm_dx(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {
     int64_t n_k = k1 - k0, width = padded(n_k);
     float *panels = scratch, *unpacked = panels + width * KC;
     uint16_t *rounded = (uint16_t *)(unpacked + width);
@@ -80,9 +81,9 @@ static void gemm_dx(tnn_type type, const tnn__gemm_dx_args *a, int64_t k0, int64
         unpacked[k] = 0.0f;
     for (int64_t i0 = 0; i0 < a->n_out; i0 += 2 * KC) {
         int64_t rows = a->n_out - i0 < 2 * KC ? a->n_out - i0 : 2 * KC, kc = (rows + 1) / 2;
-        const char *w = (const char *)a->w + (size_t)i0 * a->row_bytes + tnn_row_bytes((int32_t)type, k0);
+        const char *w = (const char *)a->w + (size_t)i0 * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
         for (int64_t i = 0; i < rows; i++) {
-            (void)tnn_dequantize_row(type, w + (size_t)i * a->row_bytes, unpacked, n_k);
+            unpack_row(a->type, w + (size_t)i * a->row_bytes, unpacked, n_k);
             round_row(unpacked, width, rounded + i % 2 * width);
             if (i % 2 == 1 || i == rows - 1)
                 interleave(rounded, i % 2 == 1 ? rounded + width : NULL, width, panels + i / 2 * MR, kc * MR);
@@ -143,20 +144,10 @@ static size_t gemm_dw_scratch(int64_t n_in, int64_t n_cols, int64_t rows) {
 
 /* --- the table --- */
 
-#define X(type)                                                                                                        \
-    static void gemm_##type(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
-        gemm(TNN_TYPE_##type, a, row0, row1, scratch);                                                                 \
-    }                                                                                                                  \
-    static void gemm_dx_##type(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *scratch) {                    \
-        gemm_dx(TNN_TYPE_##type, a, k0, k1, scratch);                                                                  \
-    }
-TNN__WEIGHT_TYPES(X)
-#undef X
-
 void tnn__kernels_init_gemm_train_avx512bf16(tnn__kernels *k) {
 #define X(type)                                                                                                        \
-    k->gemm_bf16[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm_##type, false, MR, gemm_scratch};                          \
-    k->gemm_dx_bf16[TNN_TYPE_##type].run = gemm_dx_##type; /* borders as the level below has them */                   \
+    k->gemm_bf16[TNN_TYPE_##type] = (tnn__gemm_kernel){gemm, false, MR, gemm_scratch};                                 \
+    k->gemm_dx_bf16[TNN_TYPE_##type].run = gemm_dx; /* borders as the level below has them */                          \
     k->gemm_dx_bf16[TNN_TYPE_##type].scratch_bytes = gemm_dx_scratch;
     TNN__WEIGHT_TYPES(X)
 #undef X

@@ -5,8 +5,7 @@
 #include "cpu/kernels.h"
 
 void tnn__kernels_init_gemm_avx2(tnn__kernels *k);
-void tnn__kernels_init_gemm_back_avx2(tnn__kernels *k); /* after gemm_avx2 */
-void tnn__kernels_init_gemm_bf16_avx2(tnn__kernels *k); /* after gemm_back_avx2 */
+void tnn__kernels_init_gemm_train_avx2(tnn__kernels *k); /* after gemm_avx2 */
 void tnn__kernels_init_attention_back_avx2(tnn__kernels *k);
 void tnn__kernels_init_rows_back_avx2(tnn__kernels *k);
 void tnn__kernels_init_attention_avx2(tnn__kernels *k);
@@ -16,7 +15,9 @@ void tnn__kernels_init_gdn_avx2(tnn__kernels *k);
 void tnn__kernels_init_gates_avx2(tnn__kernels *k);
 
 void tnn__kernels_init_gemm_avx512(tnn__kernels *k);
+void tnn__kernels_init_gemm_train_avx512(tnn__kernels *k); /* after gemm_avx512 */
 void tnn__kernels_init_attention_avx512(tnn__kernels *k);
+void tnn__kernels_init_attention_back_avx512(tnn__kernels *k);
 void tnn__kernels_init_rows_avx512(tnn__kernels *k);
 void tnn__kernels_init_gdn_avx512(tnn__kernels *k);
 

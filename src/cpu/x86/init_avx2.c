@@ -11,8 +11,7 @@ void tnn__kernels_init_avx2(tnn__kernels *k) {
     tnn__kernels_init_convert_avx2(k);
     tnn__kernels_init_gdn_avx2(k);
     tnn__kernels_init_gates_avx2(k);
-    tnn__kernels_init_gemm_back_avx2(k);
-    tnn__kernels_init_gemm_bf16_avx2(k);
+    tnn__kernels_init_gemm_train_avx2(k);
     tnn__kernels_init_attention_back_avx2(k);
     tnn__kernels_init_rows_back_avx2(k);
 }

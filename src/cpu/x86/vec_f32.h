@@ -66,6 +66,9 @@ TNN__INLINE vf vf_min(vf a, vf b) {
 TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
 }
+TNN__INLINE vf vf_sqrt(vf a) {
+    return _mm512_sqrt_ps(a);
+}
 TNN__INLINE vf vf_round(vf a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT);
 }
@@ -96,6 +99,14 @@ TNN__INLINE vf vf_load_elems(tnn_type type, const void *p) {
 }
 TNN__INLINE vf vf_from_i8(const int8_t *q) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)q)));
+}
+/* As BF16 holds it: to nearest even, NaN stays. */
+TNN__INLINE vf vf_round_bf16(vf v) {
+    const __m512i u = _mm512_castps_si512(v);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i up = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+    __m512 rounded = _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32((int)0xffff0000u)));
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), rounded, v);
 }
 
 #else
@@ -155,6 +166,9 @@ TNN__INLINE vf vf_min(vf a, vf b) {
 TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
 }
+TNN__INLINE vf vf_sqrt(vf a) {
+    return _mm256_sqrt_ps(a);
+}
 TNN__INLINE vf vf_round(vf a) {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -180,6 +194,13 @@ TNN__INLINE vf vf_load_elems(tnn_type type, const void *p) {
 TNN__INLINE vf vf_from_i8(const int8_t *q) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)q)));
 }
+TNN__INLINE vf vf_round_bf16(vf v) {
+    const __m256i u = _mm256_castps_si256(v);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    __m256i up = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
+    __m256 rounded = _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32((int)0xffff0000u)));
+    return _mm256_blendv_ps(rounded, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+}
 
 #endif
 
@@ -190,11 +211,11 @@ TNN__INLINE void vf_sums_of_4(float to[4], const vf v[4]) {
     _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
 }
 
-/* columns[i][j] = rows[j][i], eight by eight, with distances between rows and columns; both on 32 bytes. */
+/* columns[i][j] = rows[j][i], eight by eight, with distances between rows and columns; columns are on 32 bytes. */
 TNN__INLINE void transpose_8x8(const float *rows, int64_t stride, float *columns, int64_t column_stride) {
     __m256 v[8];
     for (int l = 0; l < 8; l++)
-        v[l] = _mm256_load_ps(rows + l * stride);
+        v[l] = _mm256_loadu_ps(rows + l * stride);
     transpose8(v);
     for (int l = 0; l < 8; l++)
         _mm256_store_ps(columns + l * column_stride, v[l]);

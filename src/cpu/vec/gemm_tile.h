@@ -1,0 +1,161 @@
+/*
+ * The tile of the float products that are written once over the vectors that the including file brings: panels of MR
+ * rows, k fastest but one, times up to NR columns, whose sums fill three quarters of the registers (after BLIS, Van Zee
+ * and van de Geijn 2015). Each tile sums its block of K from zero and then adds to y, so the order of a sum depends on
+ * the length of K alone.
+ */
+#ifndef TNN_CPU_VEC_GEMM_TILE_H
+#define TNN_CPU_VEC_GEMM_TILE_H
+
+#include <stdbool.h>
+
+/* Columns of a tile. With 32 registers of four lanes: four vectors by six rather than two by twelve, fewer numbers of x
+ * to spread. */
+#if TNN__VF_REGISTERS == 16 || defined(__aarch64__)
+#define TNN__TILE_COLUMNS 6
+#define TNN__TILES(X)     X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define TNN__TILE_COLUMNS 12
+#define TNN__TILES(X)     X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#endif
+
+/* Compiled once for all that call it. */
+#ifdef __clang__
+#define TNN__ONCE __attribute__((noinline))
+#else
+#define TNN__ONCE __attribute__((noinline, noclone))
+#endif
+
+enum {
+    VECTORS = LANES == 4 ? 4 : 2, /* to a row of a panel */
+    MR = VECTORS * LANES,         /* rows of a tile: a multiple of 8 */
+    NR = TNN__TILE_COLUMNS,
+    KC = 256, /* longest block of K: a panel is 16 KiB, or 32 with 512 bits */
+    MC = 128, /* rows packed at a time: 128 KiB, a quarter of L2 or less */
+};
+
+/* --- packing: panels are on 32 bytes --- */
+
+TNN__INLINE int64_t whole_panels(int64_t n) {
+    return (n + MR - 1) / MR * MR;
+}
+
+/* Floats that panels of up to n rows and `kc` take. */
+TNN__INLINE int64_t panel_floats(int64_t n, int64_t kc) {
+    return whole_panels(n) * kc + 8 * MR; /* what pack_rows writes past the end */
+}
+
+/* panel[k][i] = from[i][k] of MR rows, `stride` floats apart; up to seven k more than kc. */
+TNN__INLINE void pack_rows(const float *from, int64_t stride, int64_t kc, float *panel) {
+    for (int64_t i = 0; i < MR; i += 8)
+        for (int64_t k = 0; k < kc; k += 8)
+            transpose_8x8(from + i * stride + k, stride, panel + k * MR + i, MR);
+}
+
+/*
+ * Panels whose rows are the columns of x: panel[t][0..MR) = x[t][k ..), zero from n_k on; n_t rows of x in F32 or BF16,
+ * `stride` elements apart.
+ */
+TNN__INLINE void pack_columns(tnn_type type, const void *x, int64_t stride, int64_t n_k, int64_t n_t, float *panels) {
+    for (int64_t t = 0; t < n_t; t++) {
+        const char *row = (const char *)x + (size_t)(t * stride) * elem_bytes(type);
+        for (int64_t k = 0; k < n_k; k += MR) {
+            float *to = panels + k * n_t + t * MR;
+            for (int64_t l = 0; l < MR; l += LANES) {
+                const char *from = row + (size_t)(k + l) * elem_bytes(type);
+                int64_t left = n_k - k - l;
+                vf v = left >= LANES ? vf_load_elems(type, from)
+                       : left > 0    ? vf_load_tail(type, from, left)
+                                     : vf_zero();
+                vf_store(to + l, v);
+            }
+        }
+    }
+}
+
+/* --- the tile --- */
+
+/* The sums of a vector: with the bias on the first block of K, added to what is there on the others. */
+TNN__INLINE void store_sums(vf sum, bool first, const float *bias, float *y) {
+    if (!first)
+        sum = vf_add(vf_load(y), sum);
+    else if (bias)
+        sum = vf_add(sum, vf_load(bias));
+    vf_store(y, sum);
+}
+
+/* The same for fewer rows than a panel has, of n columns, MR sums each. */
+TNN__ONCE static void store_edge(int n, const float *sums, bool first, const float *bias, float *y, int64_t y_stride,
+                                 int64_t rows) {
+    for (int j = 0; j < n; j++) {
+        float *to = y + j * y_stride;
+        for (int64_t i = 0; i < rows; i++) {
+            float before = !first ? to[i] : bias ? bias[i] : 0.0f;
+            to[i] = before + sums[j * MR + i];
+        }
+    }
+}
+
+/* y[j][0..rows) for n columns over one block of K. */
+TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int64_t x_stride, bool first,
+                      const float *bias, float *y, int64_t y_stride, int64_t rows) {
+    vf acc[NR][VECTORS];
+    TNN__UNROLL
+    for (int j = 0; j < n; j++) {
+        TNN__UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            acc[j][v] = vf_zero();
+    }
+    for (int64_t k = 0; k < kc; k++) {
+        vf w[VECTORS];
+        TNN__UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            w[v] = vf_load(panel + k * MR + v * LANES);
+        TNN__UNROLL
+        for (int j = 0; j < n; j++) {
+            vf xj = vf_set(x[j * x_stride + k]);
+            TNN__UNROLL
+            for (int v = 0; v < VECTORS; v++)
+                acc[j][v] = vf_fma(w[v], xj, acc[j][v]);
+        }
+    }
+    float sums[NR * MR];
+    TNN__UNROLL
+    for (int j = 0; j < n; j++) {
+        TNN__UNROLL
+        for (int v = 0; v < VECTORS; v++) {
+            if (rows >= MR)
+                store_sums(acc[j][v], first, bias ? bias + v * LANES : NULL, y + j * y_stride + v * LANES);
+            else
+                vf_store(sums + j * MR + v * LANES, acc[j][v]);
+        }
+    }
+    if (rows < MR) store_edge(n, sums, first, bias, y, y_stride, rows);
+}
+
+/* Columns of the next tile when `left` are left: even halves rather than a full tile and a sliver. */
+TNN__INLINE int tile_columns(int64_t left) {
+    return (int)(left >= 2 * NR ? NR : left <= NR ? left : (left + 1) / 2);
+}
+
+/* Panels of `rows` packed rows by all columns: x and y begin at the first column, y and bias at the first row. */
+TNN__ONCE static void panels_by_columns(const float *panels, int64_t rows, int64_t kc, const float *x, int64_t x_stride,
+                                        int64_t n_cols, bool first, const float *bias, float *y, int64_t y_stride) {
+    int n;
+    for (int64_t t = 0; t < n_cols; t += n) {
+        n = tile_columns(n_cols - t);
+        for (int64_t i = 0; i < rows; i += MR) {
+            const float *b = bias ? bias + i : NULL;
+            switch (n) {
+#define X(n)                                                                                                           \
+    case n:                                                                                                            \
+        tile(n, kc, panels + i * kc, x + t * x_stride, x_stride, first, b, y + t * y_stride + i, y_stride, rows - i);  \
+        break;
+                TNN__TILES(X)
+#undef X
+            }
+        }
+    }
+}
+
+#endif
