@@ -15,27 +15,32 @@
 
 /* A chunk, in scratch. */
 typedef struct chunk {
-    int64_t n;                           /* rows */
-    real *q, *k;                         /* [d_k, n]: normalised, q times scale */
-    real *dq, *dk;                       /* [d_k, n]: gradients with respect to these; way back only */
-    real *r, *u;                         /* [d_v, n] */
-    real *du;                            /* [d_v, n]; way back only */
-    real *upto, *after;                  /* [n]: d(i), d'(i) */
-    real *between;                       /* [n, n]: d(i, j), row i */
-    real *qk, *kk;                       /* [n, n]: d(i, j) times the products */
-    real *by_upto, *by_after, *by_pairs; /* [n]: what these contribute to the decays' gradient; way back only */
-    real *factor_q, *factor_k;           /* [n]: what q and k were multiplied by */
+    int64_t n;                   /* rows */
+    real *q, *k;                 /* [d_k, n]: normalised, q times scale */
+    real *dq, *dk;               /* [d_k, n]: gradients with respect to these; way back only */
+    real *r, *u;                 /* [d_v, n] */
+    real *du;                    /* [d_v, n]; way back only */
+    real *upto, *after;          /* [n]: d(i), d'(i) */
+    real *between;               /* [n, n]: d(i, j), row i */
+    real *qk, *kk;               /* [n, n]: d(i, j) times the products */
+    real *by_upto, *by_after;    /* [n]: what these contribute to the decays' gradient; way back only */
+    double *before, *across;     /* [n]: sums of such contributions */
+    real *factor_q, *factor_k;   /* [n]: what q and k were multiplied by */
     real *project_q, *project_k; /* [n]: way back: factor of the part along the normalised vector that falls away */
 } chunk;
 
+enum { REALS_OF_DOUBLE = sizeof(double) / sizeof(real) };
+
 static size_t chunk_reals(const gdn_args *a) {
-    return (size_t)(a->chunk * (4 * a->d_k + 3 * a->d_v + 3 * a->chunk + 9));
+    return (size_t)(a->chunk * (4 * a->d_k + 3 * a->d_v + 3 * a->chunk + 8 + 2 * REALS_OF_DOUBLE));
 }
 
 static chunk chunk_in(const gdn_args *a, real *scratch) {
     int64_t n = a->chunk;
     chunk c = {0};
-    c.q = scratch;
+    c.before = (double *)(void *)scratch;
+    c.across = c.before + n;
+    c.q = scratch + 2 * n * REALS_OF_DOUBLE;
     c.k = c.q + n * a->d_k;
     c.dq = c.k + n * a->d_k;
     c.dk = c.dq + n * a->d_k;
@@ -49,12 +54,19 @@ static chunk chunk_in(const gdn_args *a, real *scratch) {
     c.after = c.upto + n;
     c.by_upto = c.after + n;
     c.by_after = c.by_upto + n;
-    c.by_pairs = c.by_after + n;
-    c.factor_q = c.by_pairs + n;
+    c.factor_q = c.by_after + n;
     c.factor_k = c.factor_q + n;
     c.project_q = c.factor_k + n;
     c.project_k = c.project_q + n;
     return c;
+}
+
+/* In double, because what comes of it is a term of a difference: the decays' gradient. */
+static double dot_double(const real *x, const real *y, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)y[i];
+    return sum;
 }
 
 /* y = scale * normalised x; returns the factor, and sets what the way back needs. */
@@ -88,7 +100,7 @@ static void load_chunk(const gdn_args *a, int64_t c, int64_t h, int64_t t, chunk
         w->between[i * n + i] = w->after[i] = 1;
         for (int64_t j = 0; j <= i; j++) {
             w->qk[i * n + j] = w->between[i * n + j] * dot(w->q + i * a->d_k, w->k + j * a->d_k, a->d_k);
-            w->kk[i * n + j] = w->between[i * n + j] * dot(w->k + i * a->d_k, w->k + j * a->d_k, a->d_k);
+            w->kk[i * n + j] = w->between[i * n + j] * (real)dot_double(w->k + i * a->d_k, w->k + j * a->d_k, a->d_k);
         }
     }
 }
@@ -170,6 +182,7 @@ static void solve_back(const gdn_back_args *b, int64_t h, int64_t t, const real 
         real *du = w->du + j * d_v;
         memset(du, 0, (size_t)d_v * sizeof *du);
         add_read(a, dstate, w->after[j], w->k + j * a->d_k, du);
+        w->by_after[j] = (real)dot_double(du, w->u + j * d_v, d_v);
         for (int64_t i = j; i < n; i++)
             axpy(w->qk[i * n + j], b->dout + ((t + i) * a->n_v_heads + h) * d_v, du, d_v);
     }
@@ -198,11 +211,11 @@ static void pairs_back(const gdn_back_args *b, int64_t h, int64_t t, chunk *w) {
     for (int64_t i = 0; i < n; i++) {
         const real *dout = b->dout + ((t + i) * a->n_v_heads + h) * d_v;
         for (int64_t j = 0; j <= i; j++) {
-            real between = w->between[i * n + j], dqk = dot(dout, w->u + j * d_v, d_v);
+            real between = w->between[i * n + j], dqk = (real)dot_double(dout, w->u + j * d_v, d_v);
             axpy(between * dqk, w->k + j * d_k, w->dq + i * d_k, d_k);
             axpy(between * dqk, w->q + i * d_k, w->dk + j * d_k, d_k);
             if (j == i) continue;
-            real dkk = -dot(w->r + i * d_v, w->u + j * d_v, d_v);
+            real dkk = -(real)dot_double(w->r + i * d_v, w->u + j * d_v, d_v);
             axpy(between * dkk, w->k + j * d_k, w->dk + i * d_k, d_k);
             axpy(between * dkk, w->k + i * d_k, w->dk + j * d_k, d_k);
             w->kk[i * n + j] = dqk * w->qk[i * n + j] + dkk * w->kk[i * n + j];
@@ -230,7 +243,7 @@ static void states_back(const gdn_back_args *b, int64_t h, int64_t t, const real
         real *dq = w->dq + i * a->d_k, *dk = w->dk + i * a->d_k;
         w->by_upto[i] = add_product(a, state, w->upto[i], dout, q, dq);
         w->by_upto[i] += add_product(a, state, -w->upto[i], w->r + i * a->d_v, k, dk);
-        w->by_after[i] = add_product(a, dstate, w->after[i], w->u + i * a->d_v, k, dk);
+        add_product(a, dstate, w->after[i], w->u + i * a->d_v, k, dk);
     }
 }
 
@@ -241,19 +254,18 @@ static void states_back(const gdn_back_args *b, int64_t h, int64_t t, const real
 static void decays_back(const gdn_back_args *b, int64_t h, int64_t t, const real *state, const real *dstate, chunk *w) {
     const gdn_args *a = &b->f;
     int64_t n = w->n;
-    real before = 0, from_here = w->upto[n - 1] * dot(state, dstate, a->d_k * a->d_v);
+    double before = 0, from_here = (double)(w->upto[n - 1] * dot(state, dstate, a->d_k * a->d_v));
     for (int64_t i = 0; i < n; i++) {
-        real own = w->by_after[i];
-        w->by_after[i] = before;
-        before += own;
-        w->by_pairs[i] = 0;
+        w->before[i] = before;
+        before += (double)w->by_after[i];
+        w->across[i] = 0;
     }
     for (int64_t m = n - 1; m >= 0; m--) {
-        real across = 0;
+        double across = 0;
         for (int64_t j = 0; j < m; j++)
-            across += w->by_pairs[j] += w->kk[m * n + j];
-        from_here += w->by_upto[m];
-        b->ddecay[(t + m) * a->n_v_heads + h] = from_here + w->by_after[m] + across;
+            across += w->across[j] += (double)w->kk[m * n + j];
+        from_here += (double)w->by_upto[m];
+        b->ddecay[(t + m) * a->n_v_heads + h] = (real)(from_here + w->before[m] + across);
     }
 }
 

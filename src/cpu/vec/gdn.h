@@ -22,7 +22,8 @@ enum {
     SMALL = 4,
     PAD = 16,
     MAX_CHUNK = 64,
-    FEW_ROWS = 8, /* up to this many, row by row */
+    FEW_ROWS = 8,   /* up to this many, row by row */
+    FEW_TERMS = 32, /* of a sum, rounded as they come: half the error of 128 in a row, at no cost */
 };
 
 /* --- scratch --- */
@@ -46,6 +47,10 @@ typedef struct work {
     float *state_t, *dstate_t;         /* [d_k, d_v], rows of d_k */
     float *by_upto, *by_after, *dot_u; /* LANES partial sums a row: parts of the gradients of decays and gates */
 } work;
+
+static int64_t min(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 static int64_t round_to(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
@@ -133,6 +138,14 @@ TNN__INLINE void store_tile(int rows, vf acc[][2], float *to, int64_t ld) {
     for (int r = 0; r < rows; r++) {
         vf_store(to + r * ld, acc[r][0]);
         vf_store(to + r * ld + LANES, acc[r][1]);
+    }
+}
+
+TNN__INLINE void add_tile(int rows, vf acc[][2], const float *x, int64_t ld) {
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = vf_add(acc[r][0], vf_load(x + r * ld));
+        acc[r][1] = vf_add(acc[r][1], vf_load(x + r * ld + LANES));
     }
 }
 
@@ -235,19 +248,30 @@ static void load_queries(const tnn__gdn_args *a, int64_t c, int64_t t, const wor
     load_rows(a, a->q + t * a->q_stride + c * a->d_k, a->q_stride, a->scale, w, w->q, w->factor_q, w->project_q);
 }
 
-/* A tile of x y^T, times `between` if `decayed`; yt is y transposed. */
+/*
+ * A tile of x y^T, times `between` if `decayed`; yt is y transposed. Sums of sums: the gradient of the decays is a
+ * difference of what becomes of these.
+ */
 TNN__INLINE void pairs_tile(int rows, bool decayed, const work *w, const float *x, int64_t ld_x, const float *yt,
                             int64_t d, int64_t i, int64_t p, float *to) {
     vf acc[BIG][2];
+    float *sums = to + i * w->ld_n + p;
     clear(rows, acc);
-    accumulate(rows, acc, x + i * ld_x, ld_x, 1, yt + p, w->ld_n, d);
+    for (int64_t l = 0; l < d; l += FEW_TERMS) {
+        if (l > 0) {
+            store_tile(rows, acc, sums, w->ld_n);
+            clear(rows, acc);
+        }
+        accumulate(rows, acc, x + i * ld_x + l, ld_x, 1, yt + l * w->ld_n + p, w->ld_n, min(FEW_TERMS, d - l));
+        if (l > 0) add_tile(rows, acc, sums, w->ld_n);
+    }
     TNN__UNROLL
     for (int r = 0; decayed && r < rows; r++) {
         const float *between = w->between + (i + r) * w->ld_n + p;
         acc[r][0] = vf_mul(acc[r][0], vf_load(between));
         acc[r][1] = vf_mul(acc[r][1], vf_load(between + LANES));
     }
-    store_tile(rows, acc, to + i * w->ld_n + p, w->ld_n);
+    store_tile(rows, acc, sums, w->ld_n);
 }
 
 /* The tiles on and under the diagonal; zeros in the others. */
@@ -481,6 +505,7 @@ TNN__INLINE void solve_back_tile(int rows, const tnn__gdn_args *a, const work *w
     clear(rows, acc);
     accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, dstate + p, w->ld_v, a->d_k);
     scale_rows(rows, acc, w->after + i);
+    add_dots(rows, acc, w->u + i * w->ld_v + p, w->ld_v, w->by_after + i * LANES);
     accumulate(rows, acc, w->qk + i * w->ld_n + i, 1, w->ld_n, w->dout + i * w->ld_v + p, w->ld_v, w->n4 - i);
     int64_t next = i + rows;
     accumulate(rows, acc, w->kk + next * w->ld_n + i, 1, w->ld_n, w->ndr + next * w->ld_v + p, w->ld_v, w->n4 - next);
@@ -586,12 +611,7 @@ TNN__INLINE void dk_tile(int rows, const tnn__gdn_args *a, const work *w, int64_
     clear(rows, acc);
     accumulate(rows, acc, w->u + i * w->ld_v, w->ld_v, 1, w->dstate_t + p, w->ld_k, a->d_v);
     scale_rows(rows, acc, w->after + i);
-    add_dots(rows, acc, k, w->ld_k, w->by_after + i * LANES);
-    TNN__UNROLL
-    for (int r = 0; r < rows; r++) {
-        acc[r][0] = vf_add(acc[r][0], vf_load(dk + r * w->ld_k));
-        acc[r][1] = vf_add(acc[r][1], vf_load(dk + r * w->ld_k + LANES));
-    }
+    add_tile(rows, acc, dk, w->ld_k);
     int64_t column = i * w->ld_n + i, below = w->n4 - i;
     accumulate(rows, acc, w->dkk + i * w->ld_n, w->ld_n, 1, w->k + p, w->ld_k, i + rows);
     accumulate(rows, acc, w->dkk + column, 1, w->ld_n, w->k + i * w->ld_k + p, w->ld_k, below);
@@ -611,28 +631,32 @@ static void rows_back(const tnn__gdn_args *a, const work *w) {
 
 /* --- then the decays, and out of the chunk --- */
 
-/* sums[j] += row[j] for j < n; returns the sum of these sums. sums lie LANES past n at least. */
-static float add_row(const float *row, int64_t n, float *sums) {
-    vf total = vf_zero();
-    for (int64_t j = 0; j < n; j += LANES) {
-        vf sum = vf_add(vf_load(sums + j), vf_load(row + j));
-        vf_store(sums + j, sum);
-        total = vf_add(total, n - j >= LANES ? sum : vf_select(vm_first(n - j), sum, vf_zero()));
-    }
-    return vf_sum(total);
+/* sums[j] += row[j] for j < n; returns the sum of these sums. */
+static double add_row(const float *row, int64_t n, double *sums) {
+    double total = 0;
+    for (int64_t j = 0; j < n; j++)
+        total += sums[j] += (double)row[j];
+    return total;
 }
 
-/* As the portable kernel's decays_back; `whole` is state . dstate. */
+/* The LANES partial sums of a row. */
+static double add_lanes(const float *sums) {
+    double total = 0;
+    for (int l = 0; l < LANES; l++)
+        total += (double)sums[l];
+    return total;
+}
+
+/* As the portable kernel's decays_back, in double like it; `whole` is state . dstate. */
 static void decays_back(const tnn__gdn_back_args *b, int64_t h, int64_t t, float whole, const work *w) {
-    float before = 0, from_here = whole * w->upto[w->n - 1], by_after[MAX_CHUNK], by_pairs[MAX_CHUNK + LANES] = {0};
-    for (int64_t i = 0; i < w->n; i++) {
-        by_after[i] = before;
-        before += vf_sum(vf_load(w->by_after + i * LANES));
-    }
+    double before[MAX_CHUNK + 1] = {0}, across[MAX_CHUNK] = {0};
+    double from_here = (double)whole * (double)w->upto[w->n - 1];
+    for (int64_t i = 0; i < w->n; i++)
+        before[i + 1] = before[i] + add_lanes(w->by_after + i * LANES);
     for (int64_t m = w->n - 1; m >= 0; m--) {
-        from_here += vf_sum(vf_load(w->by_upto + m * LANES));
-        float across = add_row(w->pairs + m * w->ld_n, m, by_pairs);
-        b->ddecay[(t + m) * b->f.n_v_heads + h] = from_here + by_after[m] + across;
+        from_here += add_lanes(w->by_upto + m * LANES);
+        double pairs = add_row(w->pairs + m * w->ld_n, m, across);
+        b->ddecay[(t + m) * b->f.n_v_heads + h] = (float)(from_here + before[m] + pairs);
     }
 }
 
