@@ -48,5 +48,7 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   list(APPEND TNN_ISA_SOURCES ${neon} ${dotprod} ${i8mm})
 endif()
 if(TNN_FUZZ)
-  set(TNN_ISA_SOURCES "") # fuzz targets parse; they reach no kernel
+  # Fuzz targets parse: what little they compute is done by portable C.
+  set(TNN_ISA_SOURCES "")
+  add_compile_definitions(TNN_PORTABLE_ONLY)
 endif()

@@ -3,10 +3,15 @@
 
 #include <string.h>
 
-#if defined(__x86_64__)
+/* Which levels are built; none with TNN_PORTABLE_ONLY. */
+#if defined(__x86_64__) && !defined(TNN_PORTABLE_ONLY)
+#define HAS_X86 1
 #include <cpuid.h>
-#elif defined(__aarch64__) && defined(__linux__)
+#elif defined(__aarch64__) && !defined(TNN_PORTABLE_ONLY)
+#define HAS_ARM 1
+#ifdef __linux__
 #include <sys/auxv.h>
+#endif
 #endif
 
 static const char *const isa_names[TNN_ISA_COUNT] = {
@@ -25,7 +30,7 @@ int tnn_isa_from_name(const char *name) {
     return -1;
 }
 
-#if defined(__x86_64__)
+#if defined(HAS_X86)
 
 /* Bit positions from the Intel SDM, volume 2A, CPUID, and volume 1, section 13.3 (XCR0). */
 enum {
@@ -82,7 +87,7 @@ static unsigned levels(void) {
     return set;
 }
 
-#elif defined(__aarch64__)
+#elif defined(HAS_ARM)
 
 static unsigned levels(void) {
     unsigned set = 1u << TNN_ISA_PORTABLE | 1u << TNN_ISA_NEON; /* NEON is part of the base architecture */
@@ -108,7 +113,7 @@ static unsigned levels(void) {
 /* Levels this binary may run: those the processor has, and those that the build emulates. */
 static unsigned available(void) {
     unsigned set = levels();
-#if defined(__x86_64__) && defined(TNN_SIMDE)
+#if defined(HAS_X86) && defined(TNN_SIMDE)
     if (set & 1u << TNN_ISA_AVX2)
         set |= 1u << TNN_ISA_AVXVNNI | 1u << TNN_ISA_AVX512 | 1u << TNN_ISA_AVX512VNNI | 1u << TNN_ISA_AVX512BF16;
 #endif
@@ -135,13 +140,13 @@ typedef struct level {
 tnn_isa tnn__kernels_init(tnn__kernels *k, tnn_isa max) {
     static const level table[] =
     { {TNN_ISA_PORTABLE, tnn__kernels_init_portable},
-#if defined(__x86_64__)
+#if defined(HAS_X86)
       {TNN_ISA_AVX2, tnn__kernels_init_avx2},
       {TNN_ISA_AVXVNNI, tnn__kernels_init_avxvnni},
       {TNN_ISA_AVX512, tnn__kernels_init_avx512},
       {TNN_ISA_AVX512VNNI, tnn__kernels_init_avx512vnni},
       {TNN_ISA_AVX512BF16, tnn__kernels_init_avx512bf16},
-#elif defined(__aarch64__)
+#elif defined(HAS_ARM)
       {TNN_ISA_NEON, tnn__kernels_init_neon},
       {TNN_ISA_DOTPROD, tnn__kernels_init_dotprod},
       {TNN_ISA_I8MM, tnn__kernels_init_i8mm},
