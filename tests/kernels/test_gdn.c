@@ -350,12 +350,7 @@ static void equal_keys(const tnn__kernels *k) {
             p.beta[t] = (double)(1 - (float)(t % 2) * 0x1p-20f);
             p.decay[t] = (double)(float)(decays[i] * (1 + 0.1 * (double)(t % 3)));
         }
-        results r = run_f32(k, &p);
-        for (int j = 0; j < N_RESULTS; j++)
-            for (int64_t e = 0; e < result_size(&p, j); e++)
-                assert_true(isfinite(r.of[j][e]));
-        results_free(&r);
-        check_level(k, &p);
+        check_level(k, &p); /* fails where something is not finite, too */
         problem_free(&p);
     }
 }
