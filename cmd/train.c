@@ -186,29 +186,31 @@ static json_t *data_json(const tnn_dataset_stats *d) {
                      (json_int_t)d->n_trained, "cut", (json_int_t)d->n_cut, "skipped", (json_int_t)d->n_skipped);
 }
 
-static int print_plan_json(const tnn_run *r, const tnn_train_plan *p, double epochs, double seconds) {
+static int print_plan_json(const tnn_run *r, const tnn_train_plan *p, double epochs, const tnn_train_times *times,
+                           double loading) {
     json_t *row = json_array();
     int code = each_stretch(r, SHOWN_TOKENS, add_stretch, row);
     if (code != UI_OK) {
         json_decref(row);
         return code;
     }
-    return json_print(json_pack("{s:o, s:o, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o}", "train",
-                                data_json(&p->train), "valid", data_json(&p->valid), "steps", (json_int_t)p->n_steps,
-                                "epochs", epochs, "tokens_per_step", (json_int_t)p->tokens_per_step, "parameters",
-                                (json_int_t)p->n_params, "weight_bytes", (json_int_t)p->weight_bytes, "trainer_bytes",
-                                (json_int_t)p->trainer_bytes, "memory_bytes", (json_int_t)p->memory_bytes,
-                                "seconds_per_step", seconds, "seconds", seconds * (double)p->n_steps, "first_row",
-                                row));
+    return json_print(
+        json_pack("{s:o, s:o, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "train",
+                  data_json(&p->train), "valid", data_json(&p->valid), "steps", (json_int_t)p->n_steps, "epochs",
+                  epochs, "tokens_per_step", (json_int_t)p->tokens_per_step, "parameters", (json_int_t)p->n_params,
+                  "weight_bytes", (json_int_t)p->weight_bytes, "trainer_bytes", (json_int_t)p->trainer_bytes,
+                  "memory_bytes", (json_int_t)p->memory_bytes, "seconds_per_step", times->step, "validation_seconds",
+                  times->validation, "sample_seconds", times->sample, "save_seconds", times->save, "loading_seconds",
+                  loading, "seconds", times->all, "first_row", row));
 }
 
-static int print_plan(const train_args *args, tnn_run *r) {
+static int print_plan(const train_args *args, tnn_run *r, double loading) {
     tnn_train_plan p = tnn_run_plan(r);
+    tnn_train_times times;
     tnn_error err;
-    double seconds;
-    if (tnn_run_measure(r, &seconds, &err) != TNN_OK) return ui_fail(&err);
+    if (tnn_run_measure(r, &times, &err) != TNN_OK) return ui_fail(&err);
     double epochs = (double)(p.n_steps * p.batches_per_step) / (double)p.batches_per_epoch;
-    if (args->json) return print_plan_json(r, &p, epochs, seconds);
+    if (args->json) return print_plan_json(r, &p, epochs, &times, loading);
     char total[UI_NUMBER], weights[UI_NUMBER], trainer[UI_NUMBER], mapped[UI_NUMBER], count[UI_NUMBER];
     print_data("training", &p.train);
     if (p.valid.n_rows > 0) print_data("validation", &p.valid);
@@ -218,9 +220,12 @@ static int print_plan(const train_args *args, tnn_run *r) {
     printf("%-11s %s: weights %s, gradients, moments and workspace %s, mapped file %s\n", "memory",
            ui_bytes(total, p.memory_bytes), ui_bytes(weights, p.weight_bytes), ui_bytes(trainer, p.trainer_bytes),
            ui_bytes(mapped, p.mapped_bytes));
-    printf("%-11s %.3g s a step, ", "time", seconds);
-    print_time(seconds * (double)p.n_steps);
-    printf(" in all, validation and saving aside\nfirst row\n");
+    printf("%-11s %.3g s a step, ", "time", times.step);
+    if (times.validation > 0) printf("%.3g s a validation, ", times.validation);
+    if (times.sample > 0) printf("%.3g s a sample, ", times.sample);
+    printf("%.3g s a checkpoint; ", times.save);
+    print_time(times.all);
+    printf(" in all, after %.1f s of loading\nfirst row\n", loading);
     return each_stretch(r, SHOWN_TOKENS, print_stretch, NULL);
 }
 
@@ -298,8 +303,9 @@ static int train_anew(const train_args *args, tnn_session *s) {
     }
     if (code == UI_OK && !args->plan) code = check_folder(out);
     if (code == UI_OK) code = find_files(&p, &config);
+    double start = ui_seconds();
     if (code == UI_OK && tnn_run_new(&r, s, &config, &err) != TNN_OK) code = ui_fail(&err);
-    if (code == UI_OK) code = args->plan ? print_plan(args, r) : train(args, r, out);
+    if (code == UI_OK) code = args->plan ? print_plan(args, r, ui_seconds() - start) : train(args, r, out);
     tnn_run_free(r);
     free_paths(&p);
     return code;
@@ -315,8 +321,9 @@ static int train_on(const train_args *args, tnn_session *s) {
                         : args->model ? "MODEL"
                         : args->out   ? "--out"
                                       : setting);
+    double start = ui_seconds();
     if (tnn_run_open(&r, s, args->resume, &err) != TNN_OK) return ui_fail(&err);
-    int code = args->plan ? print_plan(args, r) : train(args, r, args->resume);
+    int code = args->plan ? print_plan(args, r, ui_seconds() - start) : train(args, r, args->resume);
     tnn_run_free(r);
     return code;
 }

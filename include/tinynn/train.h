@@ -199,11 +199,19 @@ typedef struct tnn_run tnn_run; /* a run that is set up */
 TNN_API tnn_status tnn_run_new(tnn_run **out, tnn_session *s, const tnn_train_config *config, tnn_error *err);
 TNN_API void tnn_run_free(tnn_run *r); /* NULL is allowed */
 TNN_API tnn_train_plan tnn_run_plan(const tnn_run *r);
+/* Seconds, estimated. */
+typedef struct tnn_train_times {
+    double step;               /* its batches and the update */
+    double validation, sample; /* one of each; 0: the run has none */
+    double save;               /* of a checkpoint, at 400 MB/s */
+    double all;                /* the run, from its first step to its result */
+} tnn_train_times;
+
 /*
- * Estimates the seconds of a step from at most two seconds of computing, validation and saving aside. The run is then
- * only to be freed: its weights and moments have been used up.
+ * Estimates how long a run takes from about two seconds of computing on its own data. The run is then only to be freed:
+ * its gradients and moments have been used up.
  */
-TNN_API tnn_status tnn_run_measure(tnn_run *r, double *seconds_per_step, tnn_error *err);
+TNN_API tnn_status tnn_run_measure(tnn_run *r, tnn_train_times *out, tnn_error *err);
 TNN_API const tnn_dataset *tnn_run_data(const tnn_run *r); /* of training; lent */
 TNN_API const tnn_tokenizer *tnn_run_tokenizer(const tnn_run *r);
 

@@ -59,13 +59,18 @@ TNN_API tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_
                                    const tnn_trainer_options *options, tnn_error *err);
 TNN_API void tnn_trainer_free(tnn_trainer *t); /* NULL is allowed */
 
+typedef struct tnn_trainer_times {
+    double batch, update; /* seconds of accumulating a whole batch, and of an update */
+    double evaluation;    /* of a batch without gradients; 0 without options.evaluates */
+    double first;         /* that the first step takes longer than others, since its memory is new */
+} tnn_trainer_times;
+
 /*
- * Estimates the seconds of accumulating a whole batch of sequences of `length` rows, and of an update, from runs of
- * fewer rows that take about `budget` seconds together. Weights and moments are not to be used afterwards: gradients of
- * random ids have passed through them.
+ * Estimates times from runs of the first rows of a batch that take about `budget` seconds together; two updates and an
+ * evaluation of as many rows come on top. Gradients and moments are not to be used afterwards.
  */
-TNN_API tnn_status tnn_trainer_measure(tnn_trainer *t, int64_t length, double budget, double *batch_seconds,
-                                       double *update_seconds, tnn_error *err);
+TNN_API tnn_status tnn_trainer_measure(tnn_trainer *t, const tnn_batch *batch, double budget, tnn_trainer_times *out,
+                                       tnn_error *err);
 
 /* Bytes a trainer holds and will hold: gradients, moments, workspace of a batch and, with `evaluates`, of evaluation.
  */

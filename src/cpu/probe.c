@@ -2,9 +2,9 @@
 #include "cpu/probe.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 enum {
@@ -82,21 +82,15 @@ typedef struct probe_run {
     tnn__probe best;
 } probe_run;
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Every worker does the same burst; worker 0 takes the time from barrier to barrier. */
 static void measure(probe_run *run, int worker, tnn__probe_fn *burst, int64_t ops, double *best) {
     volatile float sink;
     for (int i = 0; i < REPEATS; i++) {
         tnn__team_barrier(run->team);
-        double t = now();
+        double t = tnn__seconds();
         double done = burst(ops, &sink);
         tnn__team_barrier(run->team);
-        double rate = done * tnn__team_size(run->team) / (now() - t) * 1e-9;
+        double rate = done * tnn__team_size(run->team) / (tnn__seconds() - t) * 1e-9;
         if (worker == 0 && rate > *best) *best = rate;
     }
 }
@@ -109,10 +103,10 @@ static void measure_read(probe_run *run, int worker) {
     memset(mine, 1, words * sizeof *mine);
     for (size_t at = 0; at + READ_CHUNK <= words; at += READ_CHUNK) {
         tnn__team_barrier(run->team);
-        double t = now();
+        double t = tnn__seconds();
         sink = read_all(mine + at, READ_CHUNK);
         tnn__team_barrier(run->team);
-        double rate = (double)(READ_CHUNK * sizeof *mine) * tnn__team_size(run->team) / (now() - t) * 1e-9;
+        double rate = (double)(READ_CHUNK * sizeof *mine) * tnn__team_size(run->team) / (tnn__seconds() - t) * 1e-9;
         if (worker == 0 && rate > run->best.read_gbps) run->best.read_gbps = rate;
     }
     (void)sink;

@@ -94,7 +94,7 @@ static tnn_status put_param(saver *s, const tnn_trainer *t, int64_t i) {
     return status;
 }
 
-static uint64_t file_bytes(const tnn_trainer *t) {
+uint64_t tnn__checkpoint_bytes(const tnn_trainer *t) {
     uint64_t bytes = sizeof magic + sizeof(stored_state) + sizeof(uint64_t);
     for (int64_t i = 0; i < tnn_trainer_n_params(t); i++) {
         tnn_tensor *forms[N_FORMS] = {0};
@@ -122,7 +122,7 @@ tnn_status tnn__checkpoint_save(const char *path, const tnn_trainer *t, const tn
     saver s = {.sum = tnn__checksum_begin(), .err = err};
     s.piece = tnn__alloc(a, PIECE, TNN__ALIGN);
     if (!s.piece) return tnn__fail_nomem(err, "a checkpoint", PIECE);
-    tnn_status status = tnn__atomic_open(&s.f, path, file_bytes(t), ops, a, err);
+    tnn_status status = tnn__atomic_open(&s.f, path, tnn__checkpoint_bytes(t), ops, a, err);
     if (!status) {
         status = put_all(&s, t, state);
         if (status) {

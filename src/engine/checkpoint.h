@@ -9,4 +9,6 @@
 tnn_status tnn__checkpoint_save(const char *path, const tnn_trainer *t, const tnn_checkpoint_state *state,
                                 const tnn__file_ops *ops, const tnn_allocator *allocator, tnn_error *err);
 
+uint64_t tnn__checkpoint_bytes(const tnn_trainer *t);
+
 #endif

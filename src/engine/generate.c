@@ -4,8 +4,8 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "engine/seq.h"
 
 tnn_generate_options tnn_generate_options_default(void) {
@@ -24,12 +24,6 @@ const char *tnn_finish_name(tnn_finish f) {
         return "cancelled";
     }
     return "unknown";
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 typedef struct generation {
@@ -141,7 +135,7 @@ static tnn_status finish_text(generation *gen) {
 
 static tnn_status generate_all(generation *gen, const int32_t *prompt, int64_t n_prompt) {
     tnn_generate_result *r = gen->result;
-    double start = now();
+    double start = tnn__seconds();
     tnn_status status =
         tnn_seq_prompt(gen->q, prompt, n_prompt, &r->n_reused, gen->options->on_batch, gen->options->ctx, gen->err);
     if (status) return status;
@@ -149,13 +143,13 @@ static tnn_status generate_all(generation *gen, const int32_t *prompt, int64_t n
         status = tnn_sampler_accept(gen->sampler, prompt[i], gen->err);
     }
     if (status) return status;
-    double prompted = now();
+    double prompted = tnn__seconds();
     r->prompt_seconds = prompted - start;
     step_end end;
     do {
         end = generate_one(gen);
     } while (end == GO_ON);
-    r->decode_seconds = now() - prompted;
+    r->decode_seconds = tnn__seconds() - prompted;
     return end == FAILED ? gen->err->status : finish_text(gen);
 }
 

@@ -8,11 +8,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <tinynn/dataset.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "core/session.h"
 #include "llm/taps.h"
 
@@ -380,14 +380,10 @@ tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_e
 
 /* --- measuring --- */
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+#define FEWEST_ROWS ((int64_t)16)
 
-/* Products of one row in a layer's mixer; attention's also over half a sequence of `length`. */
-static double mixer_cost(const tnn_llama_arch *a, int64_t layer, int64_t length) {
+/* Products of one row in a layer's mixer; attention's also over the rows it sees. */
+static double mixer_cost(const tnn_llama_arch *a, int64_t layer, int64_t seen) {
     const tnn_llama_hparams *hp = tnn_llama_arch_hparams(a);
     const tnn_gdn_hparams *gdn = &hp->gdn;
     double d = (double)hp->d_model, q = (double)(hp->n_heads * hp->d_head), kv = (double)(hp->n_kv_heads * hp->d_head);
@@ -395,83 +391,108 @@ static double mixer_cost(const tnn_llama_arch *a, int64_t layer, int64_t length)
         double key = (double)(gdn->n_key_heads * gdn->d_head), value = (double)(gdn->n_value_heads * gdn->d_head);
         return d * (2 * key + 3 * value + 2 * (double)gdn->n_value_heads) + 3 * value * (double)gdn->d_head;
     }
-    return (hp->attn_gate ? 3 : 2) * d * q + 2 * d * kv + q * (double)length;
+    return (hp->attn_gate ? 3 : 2) * d * q + 2 * d * kv + 2 * q * (double)seen;
 }
 
-/*
- * Products and sums of one row in the middle of a sequence of `length`: two for each weight of a matrix forward, and
- * twice that back; the mixing of tokens likewise.
- */
-static double row_cost(const tnn_trainer *t, int64_t length) {
+/* Products of a row that sees `seen` rows, itself included. */
+static double row_cost(const tnn_trainer *t, int64_t seen) {
     const tnn_llama_hparams *hp = tnn_llama_arch_hparams(t->arch);
     double d = (double)hp->d_model, cost = d * (double)hp->n_vocab;
     for (int64_t i = 0; i < hp->n_layers; i++) {
         bool ffn = tnn_llama_arch_layer_spec(t->arch, i).ffn == TNN_FFN_SWIGLU;
-        cost += mixer_cost(t->arch, i, length) + (ffn ? 3 * d * (double)hp->d_ff : 0);
+        cost += mixer_cost(t->arch, i, seen) + (ffn ? 3 * d * (double)hp->d_ff : 0);
     }
-    return 6 * cost;
+    return cost;
 }
 
-/* Products and sums of n rows in sequences of at most `length`. */
-static double work_of(const tnn_trainer *t, int64_t n, int64_t length) {
-    return (double)n * row_cost(t, n < length ? n : length);
-}
-
-static void fill_measured(const tnn_trainer *t, tnn_batch_buffer *b, int64_t length) {
-    int64_t n_vocab = tnn_llama_arch_hparams(t->arch)->n_vocab;
-    for (int64_t i = 0; i < b->n_rows; i++) {
-        b->ids[i] = (int32_t)(i * 7919 % n_vocab);
-        b->targets[i] = (int32_t)((i + 1) * 7919 % n_vocab);
-        b->positions[i] = (int32_t)(i % length);
-        b->starts[i] = (int32_t)(i - i % length);
-        b->weights[i] = 1.0f / (float)b->n_rows;
+/* Products of the first n rows of a batch: linear in the sum of what they see. */
+static double work_of(const tnn_trainer *t, const tnn_batch *batch, int64_t n) {
+    double seen = 0;
+    for (int64_t i = 0; i < n; i++) {
+        seen += (double)(i - batch->starts[i] + 1);
     }
+    double alone = row_cost(t, 0);
+    return (double)n * alone + seen * (row_cost(t, 1) - alone);
 }
 
-/* Seconds of n rows: the shortest of two runs or, if they are short, of a few; the first one touches the memory. */
-static tnn_status time_rows(tnn_trainer *t, int64_t n, int64_t length, double *seconds, tnn_error *err) {
-    tnn_batch_buffer b;
+/* Seconds of the first n rows of a batch; and of the first run of them, if there were others. */
+typedef struct timed {
+    int64_t n;
+    double seconds, first;
+} timed;
+
+/* n_runs or, if they are short, a few; the first of several does not count, for its memory is new. */
+static tnn_status time_rows(tnn_trainer *t, const tnn_batch *batch, int64_t n, bool training, int n_runs, timed *out,
+                            tnn_error *err) {
     forward f = {0};
-    double loss;
-    tnn_status status = tnn_batch_buffer_init(&b, n, &t->session->alloc, err);
-    if (!status) status = forward_build(t, &f, n, true, err);
-    if (!status) fill_measured(t, &b, length);
-    *seconds = INFINITY;
-    double begin = now();
-    for (int run = 0; run < 5 && !status && (run < 2 || now() - begin < 0.1); run++) {
-        tnn_batch view = tnn_batch_buffer_view(&b);
-        double start = now();
-        status = run_batch(&f, &view, &loss, err);
-        *seconds = fmin(*seconds, now() - start);
+    double loss, sum = 0;
+    tnn_status status = forward_build(t, &f, n, training, err);
+    *out = (timed){.n = n};
+    for (int run = 0; !status && (run < n_runs || (run < 6 && sum < 0.2)); run++) {
+        double start = tnn__seconds();
+        status = run_batch(&f, batch, &loss, err);
+        double taken = tnn__seconds() - start;
+        if (run == 0) out->first = out->seconds = taken;
+        sum += taken;
+        if (run > 0) out->seconds = (sum - out->first) / run;
     }
     forward_free(&f);
-    tnn_batch_buffer_free(&b);
     return status;
+}
+
+static tnn_status time_update(tnn_trainer *t, double *first, double *seconds, tnn_error *err) {
+    tnn_status status = TNN_OK;
+    for (int run = 0; run < 2 && !status; run++) {
+        double start = tnn__seconds();
+        status = tnn_trainer_update(t, 0.0f, NULL, err);
+        *(run == 0 ? first : seconds) = tnn__seconds() - start;
+    }
+    return status;
+}
+
+/* Rows to time next, after `less` (of 0 rows: none) and `more`, in what is left of the budget; 0: enough. */
+static int64_t next_size(const timed *less, const timed *more, int64_t n_rows, double left) {
+    /* Of so few rows most of the time is the weights'. */
+    if (less->n == 0) return 2 * more->seconds > left ? 0 : 4 * more->n < n_rows ? 4 * more->n : n_rows;
+    double per_row = fmax(1e-9, (more->seconds - less->seconds) / (double)(more->n - less->n));
+    double fits = (double)more->n + (left - more->seconds) / per_row;
+    if (fits >= (double)n_rows) return n_rows;
+    return fits < 2 * (double)more->n ? 0 : (int64_t)fits;
 }
 
 /*
  * A pass costs something for each weight, whatever the rows (reading and unpacking it), and something for each row. Two
- * sizes give both: few rows, and as many as the budget allows.
+ * sizes give both: the last two of a few rows, four times as many, and as many as the budget still allows.
  */
-tnn_status tnn_trainer_measure(tnn_trainer *t, int64_t length, double budget, double *batch_seconds,
-                               double *update_seconds, tnn_error *err) {
-    int64_t n_rows = t->options.n_rows, few = n_rows < 4 ? n_rows : 4, n = n_rows < 32 ? n_rows : 32;
-    double begin = now(), of_few = 0, seconds = 0;
-    tnn_status status = time_rows(t, few, length, &of_few, err);
-    if (!status) status = time_rows(t, n, length, &seconds, err);
-    while (!status && n < n_rows && now() - begin + 4 * seconds < budget) {
-        n = 2 * n < n_rows ? 2 * n : n_rows;
-        status = time_rows(t, n, length, &seconds, err);
+static tnn_status time_batch(tnn_trainer *t, const tnn_batch *batch, double budget, tnn_trainer_times *out, timed *more,
+                             tnn_error *err) {
+    timed less = {0};
+    int64_t n_rows = t->options.n_rows, n = n_rows < FEWEST_ROWS ? n_rows : FEWEST_ROWS;
+    double begin = tnn__seconds();
+    tnn_status status = time_rows(t, batch, n, true, 2, more, err);
+    out->first = fmax(0, more->first - more->seconds);
+    while (!status && n < n_rows && (n = next_size(&less, more, n_rows, begin + budget - tnn__seconds())) > 0) {
+        less = *more;
+        status = time_rows(t, batch, n, true, 1, more, err);
     }
-    if (status) return status;
-    double work = work_of(t, n, length), more = work_of(t, n_rows, length) - work;
-    double per_work = n > few ? (seconds - of_few) / (work - work_of(t, few, length)) : 0;
-    *batch_seconds = seconds + more * fmax(per_work, 0);
-    for (int run = 0; run < 2 && !status; run++) {
-        double start = now();
-        status = tnn_trainer_update(t, 0.0f, NULL, err);
-        *update_seconds = now() - start;
+    double work = work_of(t, batch, more->n), rest = work_of(t, batch, n_rows) - work;
+    double difference = work - work_of(t, batch, less.n); /* one size alone: all of it grows with the rows */
+    out->batch = more->seconds + fmax(0, more->seconds - less.seconds) / difference * rest;
+    return status;
+}
+
+tnn_status tnn_trainer_measure(tnn_trainer *t, const tnn_batch *batch, double budget, tnn_trainer_times *out,
+                               tnn_error *err) {
+    timed train, eval;
+    double first_update = 0;
+    *out = (tnn_trainer_times){0};
+    tnn_status status = time_batch(t, batch, budget, out, &train, err);
+    if (!status && t->options.evaluates) {
+        status = time_rows(t, batch, train.n, false, 1, &eval, err);
+        out->evaluation = out->batch * eval.seconds / train.seconds;
     }
+    if (!status) status = time_update(t, &first_update, &out->update, err);
+    out->first += fmax(0, first_update - out->update);
     return status;
 }
 

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/checkpoint.h"
 #include "engine/events.h"
 #include "engine/report.h"
@@ -34,12 +34,6 @@ typedef struct loop {
 } loop;
 
 #define PATH_SIZE 4096
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void say(const loop *l, const char *fmt, ...) TNN__PRINTF(2, 3);
 static void say(const loop *l, const char *fmt, ...) {
@@ -274,7 +268,7 @@ static void put_taps(const loop *l, int64_t step) {
 static void report(loop *l, double loss, double grad_norm) {
     const tnn_train_config *c = &l->r->config;
     int64_t step = tnn_trainer_step(l->r->trainer);
-    double time = now(), per_step = (time - l->start) / (double)(step - l->start_step);
+    double time = tnn__seconds(), per_step = (time - l->start) / (double)(step - l->start_step);
     tnn_train_progress p = {
         .step = step,
         .n_steps = c->iters,
@@ -470,7 +464,7 @@ tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hoo
     tnn_status status = take_batches(&l);
     if (!status) status = begin(&l);
     if (!status) {
-        l.start = l.report_start = now();
+        l.start = l.report_start = tnn__seconds();
         l.start_step = tnn_trainer_step(r->trainer);
         l.report_tokens = l.state.n_tokens;
         if (r->valid && l.start_step == 0) status = validate(&l);

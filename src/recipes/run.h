@@ -32,6 +32,11 @@ struct tnn_run {
     const tnn__file_ops *file_ops; /* of saves; NULL: the system's */
 };
 
+/* Tokens of a batch, padding included. */
+static inline int64_t tnn__batch_rows(const tnn_train_config *c) {
+    return c->batch_size * c->max_seq_length;
+}
+
 /* What training goes on in: weights, or the pairs of LoRA. */
 static inline tnn_store *tnn__trained_store(const tnn_run *r) {
     return r->config.recipe == TNN_RECIPE_LORA ? r->pairs : r->weights;

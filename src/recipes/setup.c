@@ -14,12 +14,7 @@
 #include "recipes/run.h"
 #include "text/byte_vocabulary.h"
 
-#define MAX_BATCHES     ((int64_t)100000000)
-#define MEASURE_SECONDS 1.5
-
-/* Memory beside weights, trainer and data, as measured: of the process, and of a tokenizer for each of its tokens. */
-#define PROCESS_BYTES   ((size_t)4 << 20)
-#define BYTES_PER_TOKEN ((size_t)180)
+#define MAX_BATCHES ((int64_t)100000000)
 
 static bool given(const char *s) {
     return s && s[0];
@@ -404,14 +399,10 @@ static tnn_status make_weights(tnn_run *r, tnn_error *err) {
 
 /* --- trainer --- */
 
-static int64_t batch_rows(const tnn_train_config *c) {
-    return c->batch_size * c->max_seq_length;
-}
-
 static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
     const tnn_train_config *c = &r->config;
     tnn_trainer_options o = {
-        .n_rows = batch_rows(c),
+        .n_rows = tnn__batch_rows(c),
         .optimizer = (tnn_optimizer)c->optimizer,
         .beta1 = (float)c->beta1,
         .beta2 = (float)c->beta2,
@@ -444,7 +435,7 @@ static tnn_status count_steps(tnn_run *r, tnn_error *err) {
     tnn_train_config *c = &r->config;
     int64_t n_batches = 0;
     for (int64_t epoch = 0; epoch < c->num_epochs; epoch++) {
-        n_batches += tnn_dataset_n_batches(r->train, batch_rows(c), epoch);
+        n_batches += tnn_dataset_n_batches(r->train, tnn__batch_rows(c), epoch);
         if (n_batches > MAX_BATCHES) return tnn__fail(err, TNN_E_ARG, "num_epochs %" PRId64 " is too many", epoch);
     }
     if (c->num_epochs > 0) c->iters = (n_batches - 1) / c->grad_accumulation_steps + 1;
@@ -520,43 +511,6 @@ void tnn_run_free(tnn_run *r) {
     tnn__free(a, r->vocabulary_bytes, r->n_vocabulary_bytes, 1);
     tnn__config_free_owner(r->config_owner);
     tnn__free(a, r, sizeof *r, TNN__ALIGN);
-}
-
-tnn_train_plan tnn_run_plan(const tnn_run *r) {
-    tnn_train_plan plan = {
-        .train = tnn_dataset_get_stats(r->train),
-        .n_steps = r->config.iters,
-        .tokens_per_step = batch_rows(&r->config) * r->config.grad_accumulation_steps,
-        .batches_per_step = r->config.grad_accumulation_steps,
-        .batches_per_epoch = tnn_dataset_n_batches(r->train, batch_rows(&r->config), 0),
-        .weight_bytes = tnn_store_bytes(r->weights) + (r->pairs ? tnn_store_bytes(r->pairs) : 0),
-        .trainer_bytes = tnn_trainer_bytes(r->trainer),
-    };
-    if (r->valid) plan.valid = tnn_dataset_get_stats(r->valid);
-    /* Copied weights leave nothing of the file in memory. */
-    bool stays_mapped = r->config.recipe == TNN_RECIPE_LORA;
-    for (int64_t i = 0; stays_mapped && i < tnn_gguf_n_tensors(r->base); i++) {
-        plan.mapped_bytes += tnn_gguf_tensor_at(r->base, i)->n_bytes;
-    }
-    size_t per_row = 5 * sizeof(int32_t) + sizeof(float), per_token = sizeof(int32_t) + 1;
-    plan.memory_bytes = plan.weight_bytes + plan.trainer_bytes + plan.mapped_bytes +
-                        (size_t)plan.tokens_per_step * per_row +
-                        (size_t)(plan.train.n_tokens + plan.valid.n_tokens) * per_token;
-    plan.memory_bytes += PROCESS_BYTES + (size_t)tnn_tokenizer_n_vocab(r->tokenizer) * BYTES_PER_TOKEN;
-    plan.memory_bytes += tnn__run_sample_bytes(r);
-    plan.result = tnn__run_result(r);
-    for (int64_t i = 0; i < tnn_trainer_n_params(r->trainer); i++) {
-        plan.n_params += tnn_tensor_elements(tnn_trainer_value(r->trainer, i));
-    }
-    return plan;
-}
-
-tnn_status tnn_run_measure(tnn_run *r, double *seconds_per_step, tnn_error *err) {
-    const tnn_train_config *c = &r->config;
-    double batch, update;
-    tnn_status status = tnn_trainer_measure(r->trainer, c->max_seq_length, MEASURE_SECONDS, &batch, &update, err);
-    if (!status) *seconds_per_step = (double)c->grad_accumulation_steps * batch + update;
-    return status;
 }
 
 const tnn_dataset *tnn_run_data(const tnn_run *r) {
