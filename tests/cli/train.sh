@@ -117,6 +117,8 @@ expect_json 'd["loss"] < 5'
 expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --max-seq-length 128 --batch-size 1 --plan --json --out plan
 [ ! -e plan ] || fail "--plan wrote a folder"
 expect_json '[x["text"] for x in d["first_row"] if x["learned"]] == ["the one<|im_end|>", "the two<|im_end|>"]'
+expect_json 'd["seconds"] > 12 * d["seconds_per_step"] + d["validation_seconds"] + d["save_seconds"]'
+expect_json 'd["validation_seconds"] > 0 and d["save_seconds"] > 0 and d["loading_seconds"] > 0'
 expect_json 'd["steps"] == 12 and d["train"]["rows"] == 2 and 0 < d["seconds"] < 60 and d["parameters"] > 0'
 expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --max-seq-length 128 --batch-size 1 --plan --no-mask-prompt
 expect_out 'under loss'
