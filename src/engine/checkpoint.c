@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/checksum.h"
 #include "base/error.h"
+#include "gguf/reader.h"
 
 static const char magic[8] = {'T', 'N', 'N', 'C', 'K', 'P', 'T', '1'};
 
@@ -163,14 +164,18 @@ static const uint8_t *take(loader *l, size_t n) {
     return p;
 }
 
-/* Of the first n bytes, which are not kept in memory. */
-static uint64_t sum_of_view(const tnn__file_view *view, size_t n) {
-    tnn__checksum sum = tnn__checksum_begin();
+/* Adds the first n bytes, which are not kept in memory. */
+static void add_view(tnn__checksum *sum, const tnn__file_view *view, size_t n) {
     for (size_t at = 0; at < n; at += PIECE) {
         size_t end = n - at < PIECE ? n : at + PIECE;
-        tnn__checksum_add(&sum, view->data + at, end - at);
+        tnn__checksum_add(sum, view->data + at, end - at);
         tnn__file_view_release(view, at, end);
     }
+}
+
+static uint64_t sum_of_view(const tnn__file_view *view, size_t n) {
+    tnn__checksum sum = tnn__checksum_begin();
+    add_view(&sum, view, n);
     return tnn__checksum_end(&sum);
 }
 
@@ -259,6 +264,16 @@ tnn_status tnn_checkpoint_peek(const char *path, tnn_checkpoint_state *state, co
     if (!status) *state = unpack_state(&l.stored);
     tnn__file_view_close(&l.view);
     return status;
+}
+
+uint64_t tnn__gguf_hash(const tnn_gguf *g) {
+    tnn__checksum sum = tnn__checksum_begin();
+    add_view(&sum, &g->view, g->view.size);
+    for (size_t i = 0; i < g->n_more_shards; i++) {
+        add_view(&sum, &g->more_shards[i]->view, g->more_shards[i]->view.size);
+    }
+    uint64_t value = tnn__checksum_end(&sum);
+    return value ? value : 1;
 }
 
 tnn_status tnn_file_hash(const char *path, uint64_t *hash, tnn_error *err) {

@@ -10,6 +10,7 @@
 #include <tinynn/export.h>
 
 #include "base/rng.h"
+#include "engine/checkpoint.h"
 #include "gguf/reader.h"
 #include "recipes/run.h"
 #include "text/byte_vocabulary.h"
@@ -59,7 +60,8 @@ static tnn_status open_base(tnn_run *r, tnn_error *err) {
                          tnn__recipe_name((tnn_recipe)r->config.recipe));
     }
     tnn_status status = open_gguf(r, &r->base, r->config.model, err);
-    return status ? status : tnn_file_hash(r->config.model, &r->base_hash, err);
+    if (!status) r->base_hash = tnn__gguf_hash(r->base);
+    return status;
 }
 
 /* --- data --- */
@@ -460,7 +462,13 @@ static tnn_status check_save_type(const tnn_run *r, tnn_error *err) {
 }
 
 static tnn_status check_taps(const tnn_run *r, tnn_error *err) {
-    if (!given(r->config.tap) || tnn_trainer_n_taps(r->trainer) > 0) return TNN_OK;
+    if (!given(r->config.tap)) return TNN_OK;
+    if (strstr(r->config.tap, "gdn_state"))
+        return tnn__fail(err, TNN_E_UNSUPPORTED,
+                         "tap %s: gdn_state is not there in training, which keeps no states; tap it in tnn run or tnn "
+                         "eval over the model",
+                         r->config.tap);
+    if (tnn_trainer_n_taps(r->trainer) > 0) return TNN_OK;
     return tnn__fail(err, TNN_E_ARG, "tap %s matches no stage of this model, such as blk.0.resid_post", r->config.tap);
 }
 

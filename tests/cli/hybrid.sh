@@ -100,6 +100,7 @@ expect_json '[l["mixer"] for l in d["layers"]] == 3 * ["gated_delta_net"] + ["at
 
 # What is refused.
 scratch="$TNN train scratch $common $shape --iters 1 --out none"
+expect_error 2 'gdn_state is not there in training' 'tnn eval' -- $scratch --layer-kinds gdn --tap 'blk.*.gdn_state'
 expect_error 2 '"gnd" is neither attention nor gdn' -- $scratch --layer-kinds attention,gnd
 expect_error 2 '"" is neither' -- $scratch --layer-kinds gdn,
 expect_error 2 'gdn_value_heads 3 is no multiple of gdn_key_heads 2' -- $scratch --layer-kinds gdn --gdn-key-heads 2 \

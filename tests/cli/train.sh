@@ -172,5 +172,9 @@ expect_error 2 'no-such' -- "$TNN" train full tiny.gguf --data no-such
 expect_error 2 'holds a run already' '--resume one' -- "$TNN" train full tiny.gguf --data data --out one
 expect_error 2 'leave --iters' -- "$TNN" train --resume one --iters 4
 expect_error 2 'nothing-here/config.json' -- "$TNN" train --resume nothing-here
+python3 "$TESTS/cli/split_model.py" tiny.gguf split
+expect 0 "$TNN" train lora split-00001-of-00002.gguf --text text --iters 1 --max-seq-length 16 --out split
+printf x >>split-00002-of-00002.gguf
+expect_error 1 'has changed since this run began' 'put the old file back' -- "$TNN" train --resume split
 printf x >>tiny.gguf
 expect_error 1 'has changed since this run began' -- "$TNN" train --resume lora
