@@ -75,16 +75,9 @@ TNN__INLINE void pack_columns(tnn_type type, const void *x, int64_t stride, int6
 
 /* --- the tile --- */
 
-/* The sums of a vector: with the bias on the first block of K, added to what is there on the others. */
-TNN__INLINE void store_sums(vf sum, bool first, const float *bias, float *y) {
-    if (!first)
-        sum = vf_add(vf_load(y), sum);
-    else if (bias)
-        sum = vf_add(sum, vf_load(bias));
-    vf_store(y, sum);
-}
-
-/* The same for fewer rows than a panel has, of n columns, MR sums each. */
+/* y[j][0..rows) of n columns, MR sums each: with the bias on the first block of K, added to what is there on the
+ * others.
+ */
 TNN__ONCE static void store_edge(int n, const float *sums, bool first, const float *bias, float *y, int64_t y_stride,
                                  int64_t rows) {
     for (int j = 0; j < n; j++) {
@@ -92,6 +85,31 @@ TNN__ONCE static void store_edge(int n, const float *sums, bool first, const flo
         for (int64_t i = 0; i < rows; i++) {
             float before = !first ? to[i] : bias ? bias[i] : 0.0f;
             to[i] = before + sums[j * MR + i];
+        }
+    }
+}
+
+/* The same for all rows of a panel, on the first block of K and on the others. */
+TNN__INLINE void store_first(int n, vf sums[NR][VECTORS], const float *bias, float *y, int64_t y_stride) {
+    vf before[VECTORS];
+    TNN__UNROLL
+    for (int v = 0; v < VECTORS; v++)
+        before[v] = bias ? vf_load(bias + v * LANES) : vf_zero();
+    TNN__UNROLL
+    for (int j = 0; j < n; j++) {
+        TNN__UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            vf_store(y + j * y_stride + v * LANES, vf_add(sums[j][v], before[v]));
+    }
+}
+
+TNN__INLINE void add_sums(int n, vf sums[NR][VECTORS], float *y, int64_t y_stride) {
+    TNN__UNROLL
+    for (int j = 0; j < n; j++) {
+        TNN__UNROLL
+        for (int v = 0; v < VECTORS; v++) {
+            float *to = y + j * y_stride + v * LANES;
+            vf_store(to, vf_add(vf_load(to), sums[j][v]));
         }
     }
 }
@@ -119,18 +137,20 @@ TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int
                 acc[j][v] = vf_fma(w[v], xj, acc[j][v]);
         }
     }
-    float sums[NR * MR];
-    TNN__UNROLL
-    for (int j = 0; j < n; j++) {
+    if (rows < MR) {
+        float sums[NR * MR];
         TNN__UNROLL
-        for (int v = 0; v < VECTORS; v++) {
-            if (rows >= MR)
-                store_sums(acc[j][v], first, bias ? bias + v * LANES : NULL, y + j * y_stride + v * LANES);
-            else
+        for (int j = 0; j < n; j++) {
+            TNN__UNROLL
+            for (int v = 0; v < VECTORS; v++)
                 vf_store(sums + j * MR + v * LANES, acc[j][v]);
         }
+        store_edge(n, sums, first, bias, y, y_stride, rows);
+    } else if (first) {
+        store_first(n, acc, bias, y, y_stride);
+    } else {
+        add_sums(n, acc, y, y_stride);
     }
-    if (rows < MR) store_edge(n, sums, first, bias, y, y_stride, rows);
 }
 
 /* Columns of the next tile when `left` are left: even halves rather than a full tile and a sliver. */

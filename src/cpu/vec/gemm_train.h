@@ -94,8 +94,12 @@ static void gemm_dx(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *sc
         const char *w = (const char *)a->w + (size_t)i0 * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
         for (int64_t i = 0; i < rows; i++) {
             unpack(a->type, a->dy16, w + (size_t)i * a->row_bytes, unpacked, n_k);
-            for (int64_t k = 0; k < padded; k += LANES)
-                vf_store(panels + k / MR * MR * rows + i * MR + k % MR, vf_load(unpacked + k));
+            float *to = panels + i * MR;
+            for (int64_t k = 0; k < padded; k += MR, to += rows * MR) {
+                TNN__UNROLL
+                for (int v = 0; v < VECTORS; v++)
+                    vf_store(to + v * LANES, vf_load(unpacked + k + v * LANES));
+            }
         }
         multiply(panels, n_k, rows, &dy, i0, a->n_cols, i0 == 0, NULL, a->dx + k0, a->n_in);
     }
