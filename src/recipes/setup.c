@@ -50,7 +50,7 @@ static tnn_status open_vocabulary(tnn_run *r, tnn_error *err) {
     const char *name = given(r->config.chat_template) ? r->config.chat_template : NULL;
     status = tnn_chat_template_new(&r->chat, r->vocabulary, name, a, err);
     /* Rows of text need none; rows of messages will say that it is missing. */
-    return status && !name ? TNN_OK : status;
+    return name || status == TNN_E_NOMEM ? status : TNN_OK;
 }
 
 static tnn_status open_base(tnn_run *r, tnn_error *err) {

@@ -14,6 +14,7 @@
 #include <tinynn/dataset.h>
 #include <tinynn/export.h>
 #include <tinynn/seq.h>
+#include <tinynn/train.h>
 #include <tinynn/trainer.h>
 
 #include "support/counting_allocator.h"
@@ -179,6 +180,22 @@ static tnn_status read_data(tnn_session *s, const tnn_allocator *a, tnn_error *e
     return status;
 }
 
+/* A run of LoRA with all it opens: model, tokenizer, template, rows, pairs, trainer. */
+static tnn_status set_up_run(tnn_session *s, const tnn_allocator *a, tnn_error *err) {
+    (void)a;
+    tnn_run *r = NULL;
+    tnn_train_config c = tnn_train_config_default(TNN_RECIPE_LORA);
+    c.model = model_path;
+    c.data = dir.path;
+    c.chat_template = "chatml";
+    c.batch_size = 1;
+    c.max_seq_length = 64;
+    tnn_status status = tnn_run_new(&r, s, &c, err);
+    if (status) assert_null(r);
+    tnn_run_free(r);
+    return status;
+}
+
 /* --- every request --- */
 
 static void fail_every_request(attempt *try, bool with_err) {
@@ -234,6 +251,12 @@ static void test_training(void **state) {
     fail_every_request(train, false);
 }
 
+static void test_run(void **state) {
+    (void)state;
+    fail_every_request(set_up_run, true);
+    fail_every_request(set_up_run, false);
+}
+
 static void test_data(void **state) {
     (void)state;
     fail_every_request(read_data, true);
@@ -280,7 +303,7 @@ static int remove_files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generation), cmocka_unit_test(test_hybrid), cmocka_unit_test(test_after_a_failure),
-        cmocka_unit_test(test_training),   cmocka_unit_test(test_data),
+        cmocka_unit_test(test_training),   cmocka_unit_test(test_data),   cmocka_unit_test(test_run),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
