@@ -452,8 +452,9 @@ static tnn_status time_update(tnn_trainer *t, double *first, double *seconds, tn
 
 /* Rows to time next, after `less` (of 0 rows: none) and `more`, in what is left of the budget; 0: enough. */
 static int64_t next_size(const timed *less, const timed *more, int64_t n_rows, double left) {
-    /* Of so few rows most of the time is the weights'. */
-    if (less->n == 0) return 2 * more->seconds > left ? 0 : 4 * more->n < n_rows ? 4 * more->n : n_rows;
+    /* Of so few rows most of the time is the weights': one size says little, a second is worth some more than is left.
+     */
+    if (less->n == 0) return more->seconds > left ? 0 : 4 * more->n < n_rows ? 4 * more->n : n_rows;
     double per_row = fmax(1e-9, (more->seconds - less->seconds) / (double)(more->n - less->n));
     double fits = (double)more->n + (left - more->seconds) / per_row;
     if (fits >= (double)n_rows) return n_rows;
