@@ -143,6 +143,19 @@ TNN__INLINE vf vf_load_tail(tnn_type type, const void *p, int64_t n) {
     memcpy(elems, p, (size_t)n * elem_bytes(type));
     return vf_load_elems(type, elems);
 }
+/* LANES pairs: the first of each and the second, in an order that vf_store_pairs undoes and vf_in_order makes that of
+ * memory, which it is here. */
+TNN__INLINE void vf_load_pairs(const float *p, vf *first, vf *second) {
+    float32x4x2_t v = vld2q_f32(p);
+    *first = v.val[0];
+    *second = v.val[1];
+}
+TNN__INLINE void vf_store_pairs(float *p, vf first, vf second) {
+    vst2q_f32(p, (float32x4x2_t){{first, second}});
+}
+TNN__INLINE vf vf_in_order(vf v) {
+    return v;
+}
 TNN__INLINE vf vf_from_i8(const int8_t *q) {
     int8_t codes[8] = {0};
     memcpy(codes, q, LANES);

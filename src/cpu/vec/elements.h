@@ -1,7 +1,9 @@
 /* What kernels that go over the elements of rows share, over the vectors that the including file brings: rows of any
- * length, exponentials. */
+ * length, the root of their mean square, exponentials. */
 #ifndef TNN_CPU_VEC_ELEMENTS_H
 #define TNN_CPU_VEC_ELEMENTS_H
+
+#include <math.h>
 
 /* The first `left` elements at p, of one vector at most, the rest zero; and back. */
 TNN__INLINE vf vf_load_n(const float *p, int64_t left) {
@@ -13,6 +15,25 @@ TNN__INLINE void vf_store_n(float *p, vf v, int64_t left) {
         vf_store(p, v);
     else
         vf_store_some(p, vm_first(left), v);
+}
+
+/* 1 / sqrt(mean(x^2) + eps) */
+TNN__INLINE float inverse_rms(const float *x, int64_t n, float eps) {
+    vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        TNN__UNROLL
+        for (int l = 0; l < 4; l++) {
+            vf v = vf_load(x + i + l * LANES);
+            sum[l] = vf_fma(v, v, sum[l]);
+        }
+    }
+    for (; i < n; i += LANES) {
+        vf v = vf_load_n(x + i, n - i);
+        sum[0] = vf_fma(v, v, sum[0]);
+    }
+    float squares = vf_sum(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
+    return 1.0f / sqrtf(squares / (float)n + eps);
 }
 
 /*

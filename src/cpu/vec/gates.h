@@ -5,8 +5,6 @@
 #ifndef TNN_CPU_VEC_GATES_H
 #define TNN_CPU_VEC_GATES_H
 
-#include <math.h>
-
 #include "cpu/kernels.h"
 #include "cpu/vec/elements.h"
 
@@ -27,21 +25,6 @@ static void sigmoid_gate_back(const float *x, const float *gate, const float *dy
         vf_store_n(dx + i, through, n - i);
         vf_store_n(dgate + i, vf_mul(vf_mul(through, value), vf_sub(vf_set(1.0f), s)), n - i);
     }
-}
-
-static float inverse_rms(const float *x, int64_t n, float eps) {
-    vf sum[2] = {vf_zero(), vf_zero()};
-    int64_t i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES) {
-        vf a = vf_load(x + i), b = vf_load(x + i + LANES);
-        sum[0] = vf_fma(a, a, sum[0]);
-        sum[1] = vf_fma(b, b, sum[1]);
-    }
-    for (; i < n; i += LANES) {
-        vf a = vf_load_n(x + i, n - i);
-        sum[0] = vf_fma(a, a, sum[0]);
-    }
-    return 1.0f / sqrtf(vf_sum(vf_add(sum[0], sum[1])) / (float)n + eps);
 }
 
 static void rms_norm_gated(const float *x, const float *gamma, const float *z, float *y, int64_t n, float eps) {

@@ -1,37 +1,21 @@
 /* Rows between F32 and stored types: to F32 what models are made of, from F32 what a KV cache may hold. The values are
  * the portable ones, bit for bit. */
+#define TNN__WIDE 0
+#include "cpu/x86/vec_f32.h"
+
 #include "cpu/kernels.h"
 #include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/init.h"
 
 /* --- to F32 --- */
 
-TNN__INLINE void to_f32(tnn_type type, const void *src, float *dst, int64_t n) {
-    const char *s = src;
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(dst + i, load8(type, s + (size_t)i * elem_bytes(type)));
-    if (i < n) _mm256_maskstore_ps(dst + i, tail_mask(n - i), load_tail(type, s + (size_t)i * elem_bytes(type), n - i));
-}
-
-static void f16_to_f32(const void *src, float *dst, int64_t n) {
-    to_f32(TNN_TYPE_F16, src, dst, n);
-}
-
-static void bf16_to_f32(const void *src, float *dst, int64_t n) {
-    to_f32(TNN_TYPE_BF16, src, dst, n);
-}
-
-#define BLOCK_TYPES(X)                                                                                                 \
-    X(Q8_0)                                                                                                            \
-    X(Q4_0)                                                                                                            \
-    X(Q4_K)                                                                                                            \
-    X(Q6_K)
-#define X(type)                                                                                                        \
-    static void type##_to_f32(const void *src, float *dst, int64_t n) {                                                \
-        unpack_row(TNN_TYPE_##type, src, dst, n);                                                                      \
+#define X(TYPE, name)                                                                                                  \
+    static void name##_to_f32(const void *src, float *dst, int64_t n) {                                                \
+        unpack_row(TNN_TYPE_##TYPE, src, dst, n);                                                                      \
     }
-BLOCK_TYPES(X)
+X(F16, f16)
+X(BF16, bf16)
+TNN__UNPACKED(X)
 #undef X
 
 /* --- from F32 --- */
@@ -122,8 +106,8 @@ static void q8_0_from_f32(const float *src, void *dst, int64_t n) {
 void tnn__kernels_init_convert_avx2(tnn__kernels *k) {
     k->to_f32[TNN_TYPE_F16] = f16_to_f32;
     k->to_f32[TNN_TYPE_BF16] = bf16_to_f32;
-#define X(type) k->to_f32[TNN_TYPE_##type] = type##_to_f32;
-    BLOCK_TYPES(X)
+#define X(TYPE, name) k->to_f32[TNN_TYPE_##TYPE] = name##_to_f32;
+    TNN__UNPACKED(X)
 #undef X
     k->from_f32[TNN_TYPE_F16] = f16_from_f32;
     k->from_f32[TNN_TYPE_BF16] = bf16_from_f32;

@@ -1,7 +1,4 @@
-/*
- * Rows of stored weights as F32 with AVX2, the values of the portable conversions bit for bit. The types that people
- * train on have vectors; the others go through the portable code.
- */
+/* Rows of stored weights as F32 with AVX2: vectors for the block types that people train on. */
 #ifndef TNN_CPU_X86_DEQUANTIZE_AVX2_H
 #define TNN_CPU_X86_DEQUANTIZE_AVX2_H
 
@@ -78,42 +75,12 @@ static void unpack_q6_k(const char *blocks, float *to, int64_t n) {
     }
 }
 
-TNN__INLINE void unpack_plain(tnn_type type, const char *from, float *to, int64_t n) {
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(to + i, load8(type, from + (size_t)i * elem_bytes(type)));
-    if (i < n)
-        _mm256_maskstore_ps(to + i, tail_mask(n - i), load_tail(type, from + (size_t)i * elem_bytes(type), n - i));
-}
+#define TNN__UNPACKED(X)                                                                                               \
+    X(Q8_0, q8_0)                                                                                                      \
+    X(Q4_0, q4_0)                                                                                                      \
+    X(Q4_K, q4_k)                                                                                                      \
+    X(Q6_K, q6_k)
 
-/* n elements, whole blocks. */
-static void unpack_row(tnn_type type, const char *from, float *to, int64_t n) {
-    switch (type) {
-    case TNN_TYPE_F32:
-        memcpy(to, from, (size_t)n * sizeof *to);
-        break;
-    case TNN_TYPE_F16:
-        unpack_plain(TNN_TYPE_F16, from, to, n);
-        break;
-    case TNN_TYPE_BF16:
-        unpack_plain(TNN_TYPE_BF16, from, to, n);
-        break;
-    case TNN_TYPE_Q8_0:
-        unpack_q8_0(from, to, n);
-        break;
-    case TNN_TYPE_Q4_0:
-        unpack_q4_0(from, to, n);
-        break;
-    case TNN_TYPE_Q4_K:
-        unpack_q4_k(from, to, n);
-        break;
-    case TNN_TYPE_Q6_K:
-        unpack_q6_k(from, to, n);
-        break;
-    default:
-        (void)tnn_dequantize_row(type, from, to, n);
-        break;
-    }
-}
+#include "cpu/vec/unpack.h"
 
 #endif

@@ -1,4 +1,4 @@
-/* What the AVX2 float kernels share: loads of stored types as F32, sums over lanes, exponentials. */
+/* What the AVX2 float kernels share: loads of stored types as F32, sums over lanes, a transpose. */
 #ifndef TNN_CPU_X86_FLOAT_AVX2_H
 #define TNN_CPU_X86_FLOAT_AVX2_H
 
@@ -87,36 +87,6 @@ TNN__INLINE void transpose8(__m256 v[8]) {
         v[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
         v[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
     }
-}
-
-/* a * 2^n for whole n from -150 to 128, in two factors, through the subnormals and to infinity. */
-TNN__INLINE __m256 scale8(__m256 a, __m256 n) {
-    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
-    const __m256i bias = _mm256_set1_epi32(127);
-    __m256i s0 = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
-    __m256i s1 = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23);
-    return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(s0)), _mm256_castsi256_ps(s1));
-}
-
-/*
- * e^x within 2 ulp for every x: underflow goes through the subnormals, overflow to infinity, NaN stays. Range
- * reduction and polynomial from Cephes (Moshier), expf.c.
- */
-TNN__INLINE __m256 exp8(__m256 x) {
-    x = _mm256_min_ps(_mm256_set1_ps(89.0f), x);
-    x = _mm256_max_ps(_mm256_set1_ps(-104.0f), x);
-    __m256 n =
-        _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
-    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
-    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
-    p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
-    return scale8(p, n);
 }
 
 #endif

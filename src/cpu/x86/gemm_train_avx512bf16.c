@@ -3,8 +3,9 @@
  * forward, rows of W for the gradient of the input, tokens for that of the weights. Weights are dequantised and rounded
  * while they are packed.
  */
-#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/gemm_avx512bf16.h"
+
+#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/init.h"
 
 /* Elements of n floats as BF16; both may be read and written up to the next multiple of 16. */

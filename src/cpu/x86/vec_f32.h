@@ -176,8 +176,13 @@ TNN__INLINE vf vf_scale(vf a, vf n) {
     __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(power));
 }
+/* In two factors. */
 TNN__INLINE vf vf_scale_far(vf a, vf n) {
-    return scale8(a, n);
+    __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256i s0 = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i s1 = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(s0)), _mm256_castsi256_ps(s1));
 }
 TNN__INLINE __m256 vf_fold(vf v) {
     return v;
@@ -187,6 +192,20 @@ TNN__INLINE float vf_sum(vf v) {
 }
 TNN__INLINE float vf_greatest(vf v) {
     return max8(v);
+}
+/* LANES pairs: the first of each and the second, in an order that vf_store_pairs undoes and vf_in_order makes that of
+ * memory. Not for 512 bits, where nothing needs them. */
+TNN__INLINE void vf_load_pairs(const float *p, vf *first, vf *second) {
+    vf a = vf_load(p), b = vf_load(p + LANES);
+    *first = _mm256_shuffle_ps(a, b, 0x88);
+    *second = _mm256_shuffle_ps(a, b, 0xdd);
+}
+TNN__INLINE void vf_store_pairs(float *p, vf first, vf second) {
+    vf_store(p, _mm256_unpacklo_ps(first, second));
+    vf_store(p + LANES, _mm256_unpackhi_ps(first, second));
+}
+TNN__INLINE vf vf_in_order(vf v) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
 }
 TNN__INLINE vf vf_load_elems(tnn_type type, const void *p) {
     return load8(type, p);
