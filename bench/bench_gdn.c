@@ -227,6 +227,7 @@ int main(int argc, char **argv) {
     int64_t chunk = argc > 2 ? atoll(argv[2]) : k.gdn.chunk;
     probe((tnn_isa)isa);
     bench_rule(&k, 128, 2, 512, 512, chunk);
+    bench_rule(&k, 128, 16, 512, 512, chunk);
     bench_rule(&k, 128, 8, 8192, 512, chunk);
     bench_rule(&k, 128, 8, 8192, 8192, chunk);
     bench_rule(&k, 64, 2, 512, 512, chunk);

@@ -47,7 +47,8 @@ tnn_train_plan tnn_run_plan(const tnn_run *r) {
 
 /* Times at which a run with `every` steps between them stops for something, the end included. */
 static double n_times(int64_t iters, int64_t every) {
-    return every > 0 ? (double)((iters - 1) / every + 1) : 1;
+    int64_t n = every > 0 ? (iters - 1) / every + 1 : 1;
+    return (double)n;
 }
 
 /* A whole batch of the data, as the first step will have it. */
