@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "bench.h"
 #include "cpu/dispatch.h"
 
@@ -18,12 +19,6 @@ static const tnn_type types[] = {TNN_TYPE_Q8_0,   TNN_TYPE_Q4_0,   TNN_TYPE_Q4_K
                                  TNN_TYPE_IQ4_NL, TNN_TYPE_IQ4_XS, TNN_TYPE_MXFP4};
 static const int64_t shapes[][2] = {{576, 576}, {1536, 576}, {576, 1536}, {2048, 2048}, {8192, 2048}, {128256, 2048}};
 static const int64_t columns[] = {1, 2, 3, 4, 8, 16, 32, 128, 512};
-
-static double wall_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Work for several threads: each calls fn with its number. */
 typedef struct team {
@@ -60,7 +55,7 @@ static double best_time(void (*fn)(void *, int, int), void *ctx, int n_threads, 
         members[i] = (member){&t, i};
         pthread_create(&threads[i], NULL, serve, &members[i]);
     }
-    double best = 1e30, (*now)(void) = n_threads == 1 ? bench_now : wall_now, end = now() + min_seconds;
+    double best = 1e30, (*now)(void) = n_threads == 1 ? bench_now : tnn__seconds, end = now() + min_seconds;
     do {
         pthread_barrier_wait(&t.start);
         double from = now();
