@@ -187,7 +187,7 @@ tnn_status tnn_train_config_set(tnn_train_config *c, const char *name, const cha
     return tnn__fail(err, TNN_E_NOTFOUND, "there is no setting %s", name);
 }
 
-/* --- config.json --- */
+/* --- checks --- */
 
 static json_t *to_json(const tnn_train_config *c, const tnn_setting *s) {
     const void *at = (const char *)c + s->offset;
@@ -205,6 +205,44 @@ static json_t *to_json(const tnn_train_config *c, const tnn_setting *s) {
     }
     return NULL;
 }
+
+static bool is_default(const tnn_train_config *c, const tnn_setting *s) {
+    tnn_train_config standard = tnn_train_config_default((tnn_recipe)c->recipe);
+    const char *x = (const char *)c + s->offset, *y = (const char *)&standard + s->offset;
+    switch (s->kind) {
+    case TNN_SETTING_STRING:
+        return strcmp(*(const char *const *)(const void *)x, *(const char *const *)(const void *)y) == 0;
+    case TNN_SETTING_FLOAT:
+        return memcmp(x, y, sizeof(double)) == 0;
+    case TNN_SETTING_FLAG:
+        return *(const bool *)x == *(const bool *)y;
+    case TNN_SETTING_INT:
+    case TNN_SETTING_CHOICE:
+        return memcmp(x, y, sizeof(int64_t)) == 0;
+    }
+    return true;
+}
+
+const char *tnn__config_body_setting(const tnn_train_config *c, const char *except) {
+    for (int i = 0; i < N_SETTINGS; i++) {
+        tnn_setting s = filled(i);
+        if (s.recipes == NEW_BODY && strcmp(s.name, except) != 0 && !is_default(c, &s)) return s.name;
+    }
+    return NULL;
+}
+
+tnn_status tnn__config_check_strings(const tnn_train_config *c, tnn_error *err) {
+    for (int i = 0; i < N_SETTINGS; i++) {
+        tnn_setting s = filled(i);
+        if (s.kind != TNN_SETTING_STRING) continue;
+        json_t *value = to_json(c, &s);
+        if (!value) return tnn__fail(err, TNN_E_ARG, "%s is no valid UTF-8, which config.json needs", s.name);
+        json_decref(value);
+    }
+    return TNN_OK;
+}
+
+/* --- config.json --- */
 
 char *tnn__config_to_json(const tnn_train_config *c, uint64_t base_hash) {
     json_t *object = json_object();

@@ -6,6 +6,11 @@
 
 const char *tnn__recipe_name(tnn_recipe r);
 
+/* Name of the first setting of a new body that is not at its default, `except` apart; NULL: there is none. */
+const char *tnn__config_body_setting(const tnn_train_config *c, const char *except);
+/* Strings are UTF-8, or config.json could not hold them. */
+tnn_status tnn__config_check_strings(const tnn_train_config *c, tnn_error *err);
+
 /* The text of config.json, from malloc; NULL without memory. */
 char *tnn__config_to_json(const tnn_train_config *c, uint64_t base_hash);
 

@@ -198,19 +198,34 @@ static tnn_status check_body(const tnn_llama_hparams *hp, const tnn_train_config
     return TNN_OK;
 }
 
+/* A donor's embeddings fit a body of their width alone. */
+static tnn_status take_width(tnn_train_config *c, const tnn_llama_hparams *donor, tnn_error *err) {
+    tnn_train_config standard = tnn_train_config_default((tnn_recipe)c->recipe);
+    if (c->d_model != standard.d_model && c->d_model != donor->d_model)
+        return tnn__fail(err, TNN_E_ARG,
+                         "d_model %" PRId64 ": the embeddings of %s are %" PRId64
+                         " wide, and so is its new body; the recipe lens projects them to another width",
+                         c->d_model, c->model, donor->d_model);
+    c->d_model = donor->d_model;
+    return TNN_OK;
+}
+
 /* The shape of a new body; *like, which the caller closes, is the file it was taken from, or NULL. */
-static tnn_status new_body(const tnn_run *r, tnn_llama_hparams *hp, tnn_gguf **like, tnn_error *err) {
-    const tnn_train_config *c = &r->config;
+static tnn_status new_body(const tnn_run *r, const tnn_llama_hparams *donor, tnn_llama_hparams *hp, tnn_gguf **like,
+                           tnn_error *err) {
+    tnn_train_config c = r->config;
     *like = NULL;
-    tnn_status status;
-    if (given(c->like)) {
-        status = open_gguf(r, like, c->like, err);
+    tnn_status status = c.recipe == TNN_RECIPE_WARM_START ? take_width(&c, donor, err) : TNN_OK;
+    if (status) return status;
+    if (given(c.like)) {
+        status = open_gguf(r, like, c.like, err);
         if (!status) status = tnn_llama_hparams_from_gguf(hp, *like, err);
         hp->n_extra_layers = 0;
+        if (c.recipe == TNN_RECIPE_WARM_START) hp->d_model = c.d_model;
     } else {
-        *hp = body_from_config(c);
-        status = check_body(hp, c, err);
-        hp->tied = !c->untied;
+        *hp = body_from_config(&c);
+        status = check_body(hp, &c, err);
+        hp->tied = !c.untied;
     }
     hp->n_vocab = tnn_tokenizer_n_vocab(r->tokenizer);
     return status;
@@ -230,18 +245,15 @@ static tnn_status take_donor(tnn_run *r, bool output_too, tnn_error *err) {
     return TNN_OK;
 }
 
-static tnn_status fill_new_body(tnn_run *r, tnn_llama_hparams *hp, const tnn_gguf *like, tnn_error *err) {
-    tnn_llama_hparams donor = {0};
+static tnn_status fill_new_body(tnn_run *r, const tnn_llama_hparams *donor, tnn_llama_hparams *hp, const tnn_gguf *like,
+                                tnn_error *err) {
     bool lens = r->config.recipe == TNN_RECIPE_LENS;
-    tnn_status status = r->base ? tnn_llama_hparams_from_gguf(&donor, r->base, err) : TNN_OK;
-    if (status) return status;
-    if (r->base && !lens) hp->d_model = donor.d_model; /* embeddings fit as they are */
     if (lens) hp->tied = false;
-    status = new_arch(r, hp, err);
+    tnn_status status = new_arch(r, hp, err);
     if (!status) status = like ? tnn_llama_arch_seed_from_gguf(r->arch, like, err) : mark_layers(r, hp->n_layers, err);
     if (!status)
         status =
-            tnn_llama_arch_alloc_globals_trainable_f32(r->arch, r->weights, lens ? donor.d_model : 0, !hp->tied, err);
+            tnn_llama_arch_alloc_globals_trainable_f32(r->arch, r->weights, lens ? donor->d_model : 0, !hp->tied, err);
     if (!status) status = tnn_llama_arch_alloc_blocks_trainable_f32(r->arch, r->weights, err);
     if (!status) status = tnn_llama_arch_random_init(r->arch, r->weights, (uint64_t)r->config.seed, err);
     if (!status && r->base) status = take_donor(r, !lens, err);
@@ -249,10 +261,11 @@ static tnn_status fill_new_body(tnn_run *r, tnn_llama_hparams *hp, const tnn_ggu
 }
 
 static tnn_status make_new_body(tnn_run *r, tnn_error *err) {
-    tnn_llama_hparams hp;
-    tnn_gguf *like;
-    tnn_status status = new_body(r, &hp, &like, err);
-    if (!status) status = fill_new_body(r, &hp, like, err);
+    tnn_llama_hparams hp, donor = {0};
+    tnn_gguf *like = NULL;
+    tnn_status status = r->base ? tnn_llama_hparams_from_gguf(&donor, r->base, err) : TNN_OK;
+    if (!status) status = new_body(r, &donor, &hp, &like, err);
+    if (!status) status = fill_new_body(r, &donor, &hp, like, err);
     tnn_gguf_close(like);
     return status;
 }
@@ -423,9 +436,30 @@ static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
     return tnn_trainer_new(&r->trainer, r->session, r->arch, tnn__trained_store(r), &o, err);
 }
 
+/* A shape that would not be taken is not left aside silently. */
+static tnn_status check_shape(const tnn_train_config *c, tnn_error *err) {
+    bool goes_on = c->recipe == TNN_RECIPE_WARM_START && !c->new_body;
+    const char *name = goes_on || given(c->like) ? tnn__config_body_setting(c, goes_on ? "" : "like") : NULL;
+    if (name && goes_on)
+        return tnn__fail(err, TNN_E_ARG, "%s needs new_body: without it, warm-start goes on with the model as it is",
+                         name);
+    if (name) return tnn__fail(err, TNN_E_ARG, "%s does not go with like, whose shape is taken", name);
+    tnn_train_config standard = tnn_train_config_default((tnn_recipe)c->recipe);
+    if (!has_gdn(c) && (c->gdn_key_heads || c->gdn_value_heads || c->gdn_head_dim || c->gdn_conv != standard.gdn_conv))
+        return tnn__fail(err, TNN_E_ARG,
+                         "the settings of gdn layers need some: give layer_kinds, such as gdn,attention");
+    return TNN_OK;
+}
+
 /* What can be told before a file is opened. */
 static tnn_status check_config(const tnn_train_config *c, tnn_error *err) {
     int32_t compute_type = tnn_type_from_name(c->dtype);
+    tnn_status status = tnn__config_check_strings(c, err);
+    if (!status) status = check_shape(c, err);
+    if (status) return status;
+    if (given(c->data) && given(c->valid_text))
+        return tnn__fail(err, TNN_E_ARG, "valid_text goes with text; a folder of data has valid.jsonl");
+    if (c->val_batches == 0) return tnn__fail(err, TNN_E_ARG, "val_batches 0: a validation needs some; -1 takes all");
     if (compute_type != TNN_TYPE_F32 && compute_type != TNN_TYPE_BF16)
         return tnn__fail(err, TNN_E_UNSUPPORTED, "dtype %s: training computes in f32 or bf16", c->dtype);
     if (tnn_type_from_name(c->save_type) < 0) return tnn__fail(err, TNN_E_ARG, "save_type %s is no type", c->save_type);
@@ -472,11 +506,18 @@ static tnn_status check_taps(const tnn_run *r, tnn_error *err) {
     return tnn__fail(err, TNN_E_ARG, "tap %s matches no stage of this model, such as blk.0.resid_post", r->config.tap);
 }
 
+static tnn_status check_patience(const tnn_run *r, tnn_error *err) {
+    if (r->config.patience == 0 || r->valid) return TNN_OK;
+    return tnn__fail(err, TNN_E_ARG, "patience %" PRId64 " needs a validation: give valid.jsonl in data, or valid_text",
+                     r->config.patience);
+}
+
 static tnn_status set_up(tnn_run *r, tnn_error *err) {
     tnn_status status = check_config(&r->config, err);
     if (!status) status = open_base(r, err);
     if (!status) status = open_vocabulary(r, err);
     if (!status) status = open_data(r, err);
+    if (!status) status = check_patience(r, err);
     if (!status) status = count_steps(r, err);
     if (!status) status = make_weights(r, err);
     if (!status) status = check_save_type(r, err);

@@ -90,6 +90,21 @@ for step in (1, 2):
     assert abs(math.sqrt(sum(e["norm"] ** 2 for e in of_step)) / norm - 1) < 1e-4
 PYTHON
 
+# Of a batch that is mostly padding, its tokens alone count.
+for size in 2 40; do
+    expect 0 "$TNN" train full tiny.gguf --data data --iters 1 --batch-size $size --max-seq-length 64 --tap embed \
+        --out padded$size
+    python3 -c 'import json, sys
+print(*[e["rms"] for e in map(json.loads, open(sys.argv[1])) if e["kind"] == "tap"])' padded$size/events.jsonl >rms$size
+done
+cmp -s rms2 rms40 && [ -s rms2 ] || fail "padding counts in taps"
+
+# A new body has the width of the embeddings it takes, and its heads share that.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train warm-start one/model.gguf --new-body --n-layers 1 --n-heads 4 --text text --iters 1 $small --out body
+expect 0 "$TNN" show body/model.gguf
+expect_out '4 heads of 8'
+
 # A run without --out gets a folder of its own.
 # shellcheck disable=SC2086
 expect 0 "$TNN" train scratch --text text --tokenizer tiny.gguf $shape $small --iters 1
@@ -167,6 +182,15 @@ for value in inf nan -1 1e9; do
     expect_error 2 "--learning-rate $value" -- "$TNN" train lora tiny.gguf --data data --learning-rate $value
 done
 expect_error 2 '--lora-rank 0' -- "$TNN" train lora tiny.gguf --data data --lora-rank 0
+expect_error 2 'n_layers needs new_body' -- "$TNN" train warm-start tiny.gguf --text text --n-layers 1
+expect_error 2 'd_model 48' 'are 32 wide' -- "$TNN" train warm-start one/model.gguf --new-body --text text --d-model 48
+expect_error 2 'n_layers does not go with like' -- "$TNN" train scratch --like tiny.gguf --tokenizer tiny.gguf \
+    --text text --n-layers 1
+expect_error 2 'give layer_kinds' -- "$TNN" train scratch --tokenizer bytes --text text --gdn-conv 2
+expect_error 2 'valid_text goes with text' -- "$TNN" train full tiny.gguf --data data --valid-text text
+expect_error 2 'val_batches 0' -- "$TNN" train full tiny.gguf --data data --val-batches 0
+expect_error 2 'patience 3 needs a validation' -- "$TNN" train full tiny.gguf --text text --patience 3
+expect_error 2 'system is no valid UTF-8' -- "$TNN" train full tiny.gguf --data data --system "$(printf 'caf\351')"
 expect_error 2 'either a folder' -- "$TNN" train full tiny.gguf
 expect_error 2 'no-such' -- "$TNN" train full tiny.gguf --data no-such
 expect_error 2 'holds a run already' '--resume one' -- "$TNN" train full tiny.gguf --data data --out one
