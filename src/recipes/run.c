@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ typedef struct loop {
     double start;        /* of this process's part of the run */
     double report_start; /* since the last report */
     int64_t start_step, report_tokens;
+    int lock;       /* descriptor of config.json; -1: none */
     tnn_error *err; /* never NULL */
 } loop;
 
@@ -140,7 +142,7 @@ static bool save(loop *l) {
     return true;
 }
 
-/* The newest checkpoint that is whole. */
+/* The newest checkpoint that is whole; without one, the run begins at its first step. */
 static tnn_status restore(loop *l) {
     char path[PATH_SIZE];
     tnn_error why;
@@ -159,6 +161,7 @@ static tnn_status restore(loop *l) {
         }
         say(l, "%s", why.text);
     }
+    say(l, "%s has no whole checkpoint: begins at step 0", l->out);
     return TNN_OK;
 }
 
@@ -248,14 +251,16 @@ static tnn_status one_step(loop *l, double *loss, double *grad_norm) {
     return tnn_trainer_update(t, learning_rate(&l->r->config, tnn_trainer_step(t)), grad_norm, l->err);
 }
 
-/* Mean and root mean square of every tapped stage. */
+/* Mean and root mean square of every tapped stage, over the tokens of the last batch. */
 static void put_taps(const loop *l, int64_t step) {
+    int64_t n_tokens = l->batches[l->n_batches - 1].n_tokens; /* the rows after them are padding */
     for (int64_t i = 0; i < tnn_trainer_n_taps(l->r->trainer); i++) {
         const char *name;
         int64_t n_features, n_rows;
         const float *x = tnn_trainer_tap(l->r->trainer, i, &name, &n_features, &n_rows);
-        double sum = 0, squares = 0, n = (double)(n_features * n_rows);
-        for (int64_t k = 0; k < n_features * n_rows; k++) {
+        int64_t n_values = n_features * (n_rows < n_tokens ? n_rows : n_tokens);
+        double sum = 0, squares = 0, n = (double)n_values;
+        for (int64_t k = 0; k < n_values; k++) {
             sum += (double)x[k];
             squares += (double)x[k] * (double)x[k];
         }
@@ -381,6 +386,13 @@ static tnn_status train_steps(loop *l) {
         if (l->r->valid && looks) status = validate(l);
         if (status) return status;
         if (looks) sample(l);
+        if (out_of_patience(l)) {
+            if (!is_reported(c, step)) report(l, loss, grad_norm);
+            if (!last)
+                say(l, "ends at step %" PRId64 " of %" PRId64 ": no gain since step %" PRId64, step, c->iters,
+                    l->state.best_step);
+            last = true;
+        }
         if (last || (c->save_every > 0 && step % c->save_every == 0)) save(l);
     }
     return TNN_OK;
@@ -397,17 +409,34 @@ static tnn_status finish(loop *l) {
     return TNN_OK;
 }
 
+/* One process a folder: the lock goes with the process, however it ends. */
+static tnn_status lock_folder(loop *l) {
+    char path[PATH_SIZE];
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    l->lock = open(path_in(l, "config.json", path), O_RDWR | O_CLOEXEC);
+    if (l->lock >= 0 && fcntl(l->lock, F_SETLK, &whole) != 0 && (errno == EAGAIN || errno == EACCES))
+        return tnn__fail(l->err, TNN_E_STATE, "%s: another process trains in this folder; wait for it, or end it first",
+                         l->out);
+    return TNN_OK; /* a file system without locks cannot tell */
+}
+
+/* The folder of a new run holds none; that of a run which was opened does. */
+static tnn_status enter_folder(loop *l) {
+    char path[PATH_SIZE];
+    tnn_status status = make_folders(l);
+    if (status) return status;
+    bool is_new = access(path_in(l, "config.json", path), F_OK) != 0 && checkpoint_below(l, INT64_MAX) < 0;
+    if (!is_new && !l->r->config_owner)
+        return tnn__fail(l->err, TNN_E_STATE, "%s holds a run already; --resume it, or choose another folder", l->out);
+    if (is_new) status = write_config(l);
+    if (!status) status = lock_folder(l);
+    return status || is_new ? status : restore(l);
+}
+
 static tnn_status begin(loop *l) {
     char path[PATH_SIZE];
     const tnn_train_config *c = &l->r->config;
-    tnn_status status = make_folders(l);
-    bool is_new = access(path_in(l, "config.json", path), F_OK) != 0;
-    if (!status && !is_new && !l->r->config_owner) {
-        status =
-            tnn__fail(l->err, TNN_E_STATE, "%s holds a run already; --resume it, or choose another folder", l->out);
-    }
-    if (!status && is_new) status = write_config(l);
-    if (!status) status = restore(l);
+    tnn_status status = enter_folder(l);
     if (status) return status;
     int64_t step = tnn_trainer_step(l->r->trainer);
     status = tnn__events_open(&l->events, path_in(l, "events.jsonl", path), step > 0 ? step : -1, &l->r->session->alloc,
@@ -459,14 +488,15 @@ static void free_batches(loop *l) {
 tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hooks, tnn_error *err) {
     static const tnn_train_hooks none = {0};
     tnn_error unread, report_error;
-    loop l = {.r = r, .out = out, .hooks = hooks ? hooks : &none, .err = err ? err : &unread};
-    l.state.best_loss = INFINITY;
+    loop l = {.r = r, .out = out, .hooks = hooks ? hooks : &none, .lock = -1, .err = err ? err : &unread};
     tnn_status status = take_batches(&l);
     if (!status) status = begin(&l);
     if (!status) {
         l.start = l.report_start = tnn__seconds();
         l.start_step = tnn_trainer_step(r->trainer);
         l.report_tokens = l.state.n_tokens;
+        /* A checkpoint from before the first step has looked once already, which does not count twice. */
+        if (l.start_step == 0) l.state = (tnn_checkpoint_state){.best_loss = INFINITY};
         if (r->valid && l.start_step == 0) status = validate(&l);
         if (l.start_step == 0) sample(&l);
         if (!status) status = train_steps(&l);
@@ -476,6 +506,7 @@ tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hoo
         if (tnn__report_write(out, &r->session->alloc, &report_error))
             say(&l, "report.html was not written: %s", report_error.text);
     }
+    if (l.lock >= 0) close(l.lock);
     free_batches(&l);
     return status;
 }

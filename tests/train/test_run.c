@@ -3,6 +3,7 @@
  */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
 #include <setjmp.h>
@@ -330,6 +331,82 @@ static void test_another_run_in_the_folder(void **state) {
     tnn_session_free(s);
 }
 
+/* A run that gains nothing ends by its patience, saved and told; a stop before its first step costs it no patience. */
+static void test_patience(void **state) {
+    (void)state;
+    char text[600];
+    tnn_error err;
+    folder f = folder_named("patience");
+    tnn_session *s = open_session(1);
+    tnn_run *r;
+    tnn_train_config c = tiny_config(text);
+    stopper stop = {0};
+    tnn_train_hooks hooks = {.should_stop = stop_later, .ctx = &stop};
+    c.learning_rate = 0;
+    c.patience = 1;
+    c.steps_per_report = STEPS;
+    c.save_every = 0;
+    assert_int_equal(tnn_run_new(&r, s, &c, &err), TNN_OK);
+    assert_int_equal(tnn_run_train(r, f.path, &hooks, &err), TNN_E_CANCELLED);
+    tnn_run_free(r);
+    assert_int_equal(tnn_run_open(&r, s, f.path, &err), TNN_OK);
+    assert_int_equal(tnn_run_train(r, f.path, NULL, &err), TNN_OK);
+    tnn_run_free(r);
+    json_t *events = events_of(f.path), *steps = of_kinds(events, "step", "step");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(steps, json_array_size(steps) - 1), "step")), 7);
+    assert_true(exists(f.path, "checkpoints/step-0000000007.ckpt"));
+    json_decref(steps);
+    json_decref(events);
+    tnn_session_free(s);
+}
+
+/* A folder whose config.json is gone is no new one: its checkpoints are another run's. */
+static void test_checkpoints_of_another_run(void **state) {
+    (void)state;
+    folder f = folder_named("orphan");
+    char path[1024];
+    tnn_error err;
+    train_whole(f.path, 1);
+    snprintf(path, sizeof path, "%s/config.json", f.path);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(train(f.path, 1, NULL, &err), TNN_E_STATE);
+    assert_non_null(strstr(err.text, "holds a run already"));
+}
+
+/* Two processes do not train in one folder. */
+static void test_locked(void **state) {
+    (void)state;
+    char path[1024];
+    tnn_error err;
+    folder f = folder_named("locked");
+    train_whole(f.path, 1);
+    snprintf(path, sizeof path, "%s/config.json", f.path);
+    int to_child[2], to_parent[2];
+    assert_int_equal(pipe(to_child) | pipe(to_parent), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = open(path, O_RDWR);
+        char c = fcntl(fd, F_SETLK, &lock) == 0;
+        ssize_t n = write(to_parent[1], &c, 1);
+        close(to_child[1]);
+        n += read(to_child[0], &c, 1); /* until the test is done */
+        _exit(n == 1 ? 0 : 1);
+    }
+    char locked = 0;
+    assert_int_equal(read(to_parent[0], &locked, 1), 1);
+    assert_true(locked);
+    assert_int_equal(train(f.path, 1, NULL, &err), TNN_E_STATE);
+    assert_non_null(strstr(err.text, "another process"));
+    close(to_child[1]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(to_child[0]);
+    close(to_parent[0]);
+    close(to_parent[1]);
+    train_whole(f.path, 1);
+}
+
 /* --- killed --- */
 
 static uint32_t random_state = 12345;
@@ -633,6 +710,9 @@ int main(void) {
         cmocka_unit_test(test_stopped_anywhere),
         cmocka_unit_test(test_finished),
         cmocka_unit_test(test_another_run_in_the_folder),
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_checkpoints_of_another_run),
+        cmocka_unit_test(test_locked),
         cmocka_unit_test(test_killed_anywhere),
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_no_checkpoint_left),
