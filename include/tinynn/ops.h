@@ -179,6 +179,12 @@ typedef struct tnn_gdn_args {
 
 TNN_API tnn_tensor *tnn_gated_delta_net(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_tensor *v, tnn_tensor *decay,
                                         tnn_tensor *beta, const tnn_gdn_args *args);
+/*
+ * Frobenius norms of the states that the sequences of y's batch leave; y is what tnn_gated_delta_net returned -> F32
+ * [n_v_heads, n]: row i is of the i-th sequence in the batch, rows past the last one are zeros. n is the most there can
+ * be: the slots of a state, T with starts, else 1. No gradient.
+ */
+TNN_API tnn_tensor *tnn_gdn_state_norms(tnn_graph *g, tnn_tensor *y);
 
 /*
  * Cross-entropy of the logits W x against targets without keeping the logits: w [E, V], x F32 [E, T], targets I32 [T]

@@ -89,8 +89,8 @@ TNN_API tnn_status tnn_seq_restore(tnn_seq *q, const char *path, tnn_error *err)
 TNN_API const float *tnn_seq_logits(const tnn_seq *q);
 
 /*
- * A tap of the last batch by index: F32 rows; NULL past the last one. blk.N.gdn_state is one row, the norms of the
- * states of a layer's value heads after the batch; it stays valid until the next tap is asked for.
+ * A tap of the last batch by index: F32 rows, valid until the next call on q; NULL past the last one. blk.N.gdn_state
+ * is one row, the norms of the states of a layer's value heads after the batch.
  */
 TNN_API int64_t tnn_seq_n_taps(const tnn_seq *q);
 TNN_API const char *tnn_seq_tap_name(const tnn_seq *q, int64_t i);

@@ -105,7 +105,11 @@ TNN_API tnn_tensor *tnn_trainer_grad(const tnn_trainer *t, int64_t i);
 TNN_API tnn_tensor *tnn_trainer_moment1(const tnn_trainer *t, int64_t i);
 TNN_API tnn_tensor *tnn_trainer_moment2(const tnn_trainer *t, int64_t i);
 
-/* Taps of the last batch, by index in [0, n): name, features, rows, F32 values; lent until the next call. */
+/*
+ * Taps of the last batch, by index in [0, n): name, features, rows, F32 values; lent until the next call. A row is a
+ * token's; of blk.N.gdn_state it is a sequence's, of those up to the batch's last target: the norms of the states that
+ * its last token leaves.
+ */
 TNN_API int64_t tnn_trainer_n_taps(const tnn_trainer *t);
 TNN_API const float *tnn_trainer_tap(const tnn_trainer *t, int64_t i, const char **name, int64_t *n_features,
                                      int64_t *n_rows);

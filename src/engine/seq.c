@@ -123,7 +123,7 @@ static tnn_status check_taps(tnn_seq *q, tnn_error *err) {
         size_t n = strcspn(p, ",");
         char one[128] = "";
         if (n < sizeof one) memcpy(one, p, n);
-        if (!tnn__seq_has_tap(q, f, one)) {
+        if (!tnn__forward_has_tap(f, one)) {
             return tnn__fail(
                 err, TNN_E_NOTFOUND,
                 "tap %.*s matches nothing; taps are embed, blk.N.attn_norm, blk.N.attn_out, blk.N.ffn_out, "
@@ -154,7 +154,6 @@ static tnn_status seq_init(tnn_seq *q, tnn_error *err) {
     tnn_status status = tnn_store_new(&q->store, q->session, err);
     if (!status) status = make_caches(q, err);
     if (!status) status = tnn__seq_init_snapshots(q, err);
-    if (!status && q->taps) status = tnn__seq_init_state_taps(q, err);
     if (!status && q->taps) status = check_taps(q, err);
     return status;
 }
@@ -192,7 +191,6 @@ void tnn_seq_free(tnn_seq *q) {
     }
     tnn_store_free(q->store);
     tnn__seq_free_snapshots(q);
-    tnn__seq_free_state_taps(q);
     if (q->restored_logits)
         tnn__free_array(a, q->restored_logits, (size_t)tnn_model_hparams(q->model)->n_vocab,
                         sizeof *q->restored_logits);

@@ -22,12 +22,6 @@ typedef struct tnn__snapshot {
     void *states;
 } tnn__snapshot;
 
-/* blk.N.gdn_state: the norm of each head's state. */
-typedef struct tnn__state_tap {
-    int64_t layer;
-    char name[48];
-} tnn__state_tap;
-
 /* Decoding (one row), whole batches, and the odd size of the moment. */
 enum { TNN__FORWARD_ONE, TNN__FORWARD_BATCH, TNN__FORWARD_TAIL, TNN__N_FORWARDS };
 
@@ -46,13 +40,9 @@ struct tnn_seq {
     tnn__snapshot *snapshots; /* by length */
     int n_snapshots, max_snapshots;
     tnn__forward forwards[TNN__N_FORWARDS];
-    const float *logits;        /* of the last id, or NULL */
-    float *restored_logits;     /* [n_vocab], when they come from a copy or a file; or NULL */
-    const tnn__forward *last;   /* forward that ran last, for its taps */
-    tnn__state_tap *state_taps; /* [n_layers], n_state_taps of them used; NULL: no layer is recurrent, or no taps */
-    int64_t n_state_taps;
-    float *state_norms; /* [value heads], of the tap asked for last */
-    float *head_state;  /* [d * d] scratch */
+    const float *logits;      /* of the last id, or NULL */
+    float *restored_logits;   /* [n_vocab], when they come from a copy or a file; or NULL */
+    const tnn__forward *last; /* forward that ran last, for its taps */
 };
 
 /* Counts the states of a new sequence and makes room for their snapshots. */
@@ -64,9 +54,7 @@ tnn_status tnn__seq_snapshot(tnn_seq *q, tnn_error *err);
 /* Goes back to tnn_seq_kept_prefix(q, n). */
 tnn_status tnn__seq_rewind(tnn_seq *q, int64_t n, tnn_error *err);
 
-/* Whether a pattern matches a stage of the forward, or a state. */
-bool tnn__seq_has_tap(const tnn_seq *q, const tnn__forward *f, const char *pattern);
-tnn_status tnn__seq_init_state_taps(tnn_seq *q, tnn_error *err);
-void tnn__seq_free_state_taps(tnn_seq *q);
+/* Whether a pattern matches a stage of the forward. */
+bool tnn__forward_has_tap(const tnn__forward *f, const char *pattern);
 
 #endif

@@ -45,6 +45,7 @@ struct tnn_trainer {
     tnn_tensor *grads;   /* all of them */
     int64_t step;
     forward train, eval;
+    int64_t n_sequences; /* of the last training batch, for taps */
     struct {
         tnn_graph *graph;
         tnn_plan *plan;
@@ -321,8 +322,20 @@ static tnn_status run_batch(const forward *f, const tnn_batch *batch, double *lo
     return TNN_OK;
 }
 
+/* Those that begin up to the last target: what follows is padding. */
+static int64_t count_sequences(const tnn_batch *batch, int64_t n_rows) {
+    int64_t n = 0, begun = 0;
+    for (int64_t i = 0; i < n_rows; i++) {
+        begun += batch->starts[i] == i;
+        if (batch->targets[i] >= 0) n = begun;
+    }
+    return n;
+}
+
 tnn_status tnn_trainer_accumulate(tnn_trainer *t, const tnn_batch *batch, double *loss, tnn_error *err) {
-    return run_batch(&t->train, batch, loss, err);
+    tnn_status status = run_batch(&t->train, batch, loss, err);
+    if (!status) t->n_sequences = count_sequences(batch, t->train.n_rows);
+    return status;
 }
 
 tnn_status tnn_trainer_evaluate(tnn_trainer *t, const tnn_batch *batch, double *loss, float *row_losses,
@@ -548,6 +561,6 @@ const float *tnn_trainer_tap(const tnn_trainer *t, int64_t i, const char **name,
     if (!output) return NULL;
     *name = tnn_tensor_name(output);
     *n_features = tnn_tensor_ne(output)[0];
-    *n_rows = tnn_tensor_elements(output) / *n_features;
+    *n_rows = tnn__tap_is_of_sequences(*name) ? t->n_sequences : tnn_tensor_elements(output) / *n_features;
     return tnn_plan_data(t->train.plan, output);
 }

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* One pattern [p, end) against a whole name; linear in their product, no recursion. */
 static bool glob(const char *p, const char *end, const char *name) {
@@ -39,12 +40,30 @@ bool tnn__tap_matches(const char *patterns, const char *name) {
     return false;
 }
 
+#define STATE "gdn_state"
+
+enum { NAME_SIZE = 64 };
+
+static const char *full_name(int64_t layer, const char *name, char buf[NAME_SIZE]) {
+    if (layer < 0) return name;
+    snprintf(buf, NAME_SIZE, "blk.%" PRId64 ".%s", layer, name);
+    return buf;
+}
+
 tnn_tensor *tnn__tap(tnn_graph *g, const char *patterns, int64_t layer, const char *name, tnn_tensor *t) {
-    char full[64];
+    char buf[NAME_SIZE];
     if (!patterns) return t;
-    if (layer >= 0) {
-        snprintf(full, sizeof full, "blk.%" PRId64 ".%s", layer, name);
-        name = full;
-    }
+    name = full_name(layer, name, buf);
     return tnn__tap_matches(patterns, name) ? tnn_output(g, t, name) : t;
+}
+
+void tnn__tap_states(tnn_graph *g, const char *patterns, int64_t layer, tnn_tensor *y) {
+    char buf[NAME_SIZE];
+    const char *name = full_name(layer, STATE, buf);
+    if (tnn__tap_matches(patterns, name)) tnn_output(g, tnn_gdn_state_norms(g, y), name);
+}
+
+bool tnn__tap_is_of_sequences(const char *name) {
+    const char *last = strrchr(name, '.');
+    return last && strcmp(last + 1, STATE) == 0;
 }

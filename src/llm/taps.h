@@ -14,4 +14,10 @@ bool tnn__tap_matches(const char *patterns, const char *name);
  */
 tnn_tensor *tnn__tap(tnn_graph *g, const char *patterns, int64_t layer, const char *name, tnn_tensor *t);
 
+/* blk.<layer>.gdn_state, if it is wanted: norms of the states that y, a gated_delta_net, leaves. */
+void tnn__tap_states(tnn_graph *g, const char *patterns, int64_t layer, tnn_tensor *y);
+
+/* Whether the tap of this name has a row for each sequence of a batch, and not for each token. */
+bool tnn__tap_is_of_sequences(const char *name);
+
 #endif

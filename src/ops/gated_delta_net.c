@@ -1,7 +1,8 @@
 /*
  * gated_delta_net: the gated delta rule of every value head over the rows of each sequence. Sources: q, k, v (or q, k
  * and v in the rows of one), log decay, update gate, where (positions with a state, starts without; may be NULL),
- * slots, state. Back: the states at the chunks' borders are computed again, so that nothing is kept for it.
+ * slots, state. Its part, where it is asked for, are norms of the states left. Back: the states at the chunks' borders
+ * are computed again, so that nothing is kept for it.
  */
 #include <math.h>
 
@@ -77,6 +78,17 @@ tnn_tensor *tnn_gated_delta_net(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_
     y->params.gdn.tiled = args->tiled;
     y->params.gdn.packed = !k;
     return state ? tnn__graph_effect(g, y) : y;
+}
+
+tnn_tensor *tnn_gdn_state_norms(tnn_graph *g, tnn_tensor *y) {
+    if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){y})) return NULL;
+    if (y->op != TNN__OP_GATED_DELTA_NET) {
+        return tnn__shape_error(g, "gdn_state_norms", "the result of a gated_delta_net is needed", y, NULL);
+    }
+    if (y->parts[0]) return y->parts[0];
+    const tnn_tensor *state = y->src[7], *starts = y->src[5];
+    int64_t n_sequences = state ? state->ne[3] : starts ? y->ne[2] : 1;
+    return tnn__graph_part(g, y, 2, (const int64_t[]){y->ne[1], n_sequences});
 }
 
 tnn_tensor *tnn__gated_delta_net_back(tnn_graph *g, tnn_tensor *forward, tnn_tensor *dout) {

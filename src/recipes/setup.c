@@ -497,11 +497,6 @@ static tnn_status check_save_type(const tnn_run *r, tnn_error *err) {
 
 static tnn_status check_taps(const tnn_run *r, tnn_error *err) {
     if (!given(r->config.tap)) return TNN_OK;
-    if (strstr(r->config.tap, "gdn_state"))
-        return tnn__fail(err, TNN_E_UNSUPPORTED,
-                         "tap %s: gdn_state is not there in training, which keeps no states; tap it in tnn run or tnn "
-                         "eval over the model",
-                         r->config.tap);
     if (tnn_trainer_n_taps(r->trainer) > 0) return TNN_OK;
     return tnn__fail(err, TNN_E_ARG, "tap %s matches no stage of this model, such as blk.0.resid_post", r->config.tap);
 }

@@ -5,13 +5,23 @@ common="--text text --tokenizer bytes --batch-size 2 --max-seq-length 48"
 shape="--d-model 32 --n-layers 4 --n-heads 4 --n-kv-heads 2 --d-ff 64"
 gdn="--layer-kinds gdn,gdn,gdn,attention --gdn-key-heads 2 --gdn-value-heads 4 --gdn-head-dim 8"
 
-# The same bits with any number of threads, and after a restart from any checkpoint.
+# The same bits with any number of threads, whatever is tapped, and after a restart from any checkpoint.
 # shellcheck disable=SC2086
 expect 0 "$TNN" train scratch $common $shape $gdn --iters 30 --save-every 10 --keep 9 -t 2 --out one --json
 expect_json 'd["loss"] < 5'
 # shellcheck disable=SC2086
-expect 0 "$TNN" train scratch $common $shape $gdn --iters 30 --save-every 0 -t 1 --out two
-cmp -s one/model.gguf two/model.gguf || fail "the number of threads changes the model"
+expect 0 "$TNN" train scratch $common $shape $gdn --iters 30 --save-every 0 -t 1 --out two \
+    --tap 'blk.*.gdn_state'
+cmp -s one/model.gguf two/model.gguf || fail "the number of threads, or a tap, changes the model"
+python3 - <<'PYTHON' || fail "taps of states"
+import json
+events = [json.loads(line) for line in open("two/events.jsonl")]
+taps = [e for e in events if e["kind"] == "tap"]
+assert [(e["step"], e["name"]) for e in taps] == [
+    (step, f"blk.{layer}.gdn_state") for step in (1, 10, 20, 30) for layer in range(3)]
+assert all(0 < e["mean"] <= e["rms"] for e in taps)
+assert "RMS of blk.2.gdn_state" in open("two/report.html").read()
+PYTHON
 cp -r one half
 rm half/model.gguf half/checkpoints/step-0000000020.ckpt half/checkpoints/step-0000000030.ckpt
 expect 0 "$TNN" train --resume half
@@ -100,7 +110,7 @@ expect_json '[l["mixer"] for l in d["layers"]] == 3 * ["gated_delta_net"] + ["at
 
 # What is refused.
 scratch="$TNN train scratch $common $shape --iters 1 --out none"
-expect_error 2 'gdn_state is not there in training' 'tnn eval' -- $scratch --layer-kinds gdn --tap 'blk.*.gdn_state'
+expect_error 2 'tap blk.1.gdn_state matches no stage' -- $scratch --layer-kinds gdn,attention --tap blk.1.gdn_state
 expect_error 2 '"gnd" is neither attention nor gdn' -- $scratch --layer-kinds attention,gnd
 expect_error 2 '"" is neither' -- $scratch --layer-kinds gdn,
 expect_error 2 'gdn_value_heads 3 is no multiple of gdn_key_heads 2' -- $scratch --layer-kinds gdn --gdn-key-heads 2 \

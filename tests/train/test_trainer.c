@@ -1,6 +1,6 @@
 /*
  * The trainer on tiny random models: the loss falls from scratch, with a lens and with low-rank pairs; threads,
- * recompute and packing do not change the result; a quantised base stays as it is.
+ * recompute, packing and taps do not change the result; a quantised base stays as it is; states are those of sequences.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -13,10 +13,12 @@
 
 #include <cmocka.h>
 
-#include <tinynn/model.h>
+#include <tinynn/export.h>
+#include <tinynn/seq.h>
 #include <tinynn/trainer.h>
 
 #include "base/rng.h"
+#include "support/temp_dir.h"
 
 #define DATA TNN_TEST_SOURCE_DIR "/golden/data/"
 
@@ -81,6 +83,7 @@ typedef struct run_options {
     int64_t n_rows;
     tnn_optimizer optimizer;
     tnn_type compute_type;
+    const char *taps;
 } run_options;
 
 static run open_run(run_options o) {
@@ -92,6 +95,7 @@ static run open_run(run_options o) {
     to.recompute = o.recompute;
     to.optimizer = o.optimizer;
     to.compute_type = o.compute_type;
+    to.taps = o.taps;
     r.session = open_session(o.n_threads ? o.n_threads : 2);
     if (tnn_store_new(&r.store, r.session, &err) || tnn_llama_arch_new(&r.arch, r.session, &hp, &err) ||
         tnn_llama_arch_seed_blocks(r.arch, hp.n_layers, &err) ||
@@ -396,6 +400,93 @@ static void test_packed_equals_single(void **state) {
     check_packed_equals_single("llama-gdn");
 }
 
+/* --- taps --- */
+
+static void test_taps_change_nothing(void **state) {
+    (void)state;
+    static const char *const archs[] = {"qwen35", "llama-gdn"};
+    for (int i = 0; i < 4; i++) {
+        size_t n;
+        run_options o = {.arch = archs[i % 2], .recompute = i >= 2};
+        float *plain = weights_after(o, 5, &n);
+        o.taps = "*";
+        float *tapped = weights_after(o, 5, &n);
+        assert_memory_equal(plain, tapped, n);
+        free(plain);
+        free(tapped);
+    }
+}
+
+/* blk.0.gdn_state of what a model made of `n` ids, in batches of n_batch. */
+static void norms_of_sequence(tnn_model *m, const int32_t *ids, int64_t n, int64_t n_batch, float *norms) {
+    tnn_seq_options o = {.n_ctx = 64, .n_batch = n_batch, .kv_type = TNN_TYPE_F32, .taps = "blk.*.gdn_state"};
+    tnn_seq *q;
+    tnn_error err;
+    int64_t n_heads, n_rows;
+    if (tnn_seq_new(&q, m, &o, &err) || tnn_seq_append(q, ids, n, TNN_WANT_LAST, NULL, NULL, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(tnn_seq_n_taps(q), 1);
+    const float *tap = tnn_seq_tap(q, 0, &n_heads, &n_rows);
+    assert_true(n_heads == 4 && n_rows == 1);
+    memcpy(norms, tap, 4 * sizeof *norms);
+    tnn_seq_free(q);
+}
+
+/* The rows of the tap are the states that the same sequences leave in the model that these weights make. */
+static void check_states(const run *r, const batch *b, const int *lengths, int n_sequences) {
+    temp_dir dir;
+    tnn_model *m;
+    tnn_error err;
+    const char *name;
+    int64_t n_heads, n_rows;
+    const float *tap = tnn_trainer_tap(r->trainer, 0, &name, &n_heads, &n_rows);
+    assert_string_equal(name, "blk.0.gdn_state");
+    assert_true(n_heads == 4 && n_rows == n_sequences);
+    temp_dir_create(&dir);
+    const char *path = temp_path(&dir, "model.gguf");
+    if (tnn_export_gguf(path, r->arch, r->store, &(tnn_export_options){.type = TNN_TYPE_F32}, &err) ||
+        tnn_model_load(&m, r->session, path, NULL, &err))
+        fail_msg("%s", err.text);
+    const int32_t *ids = b->ids;
+    for (int i = 0; i < n_sequences; i++) {
+        float at_once[4], one_by_one[4];
+        norms_of_sequence(m, ids, lengths[i], 64, at_once);
+        norms_of_sequence(m, ids, lengths[i], 1, one_by_one);
+        for (int h = 0; h < 4; h++) {
+            float norm = tap[i * n_heads + h];
+            assert_true(norm > 0 && fabsf(norm - at_once[h]) < 1e-4f * norm);
+            assert_true(fabsf(norm - one_by_one[h]) < 1e-4f * norm);
+        }
+        ids += lengths[i];
+    }
+    tnn_model_free(m);
+    temp_dir_remove(&dir);
+}
+
+static void test_states(void **state) {
+    (void)state;
+    static const char *const archs[] = {"qwen35", "llama-gdn"};
+    static const int lengths[] = {20, 7, 13};
+    for (int i = 0; i < 4; i++) {
+        run r = open_run((run_options){.arch = archs[i % 2], .recompute = i >= 2, .taps = "blk.*.gdn_state"});
+        batch b = {.n = 0};
+        for (int k = 0; k < 3; k++) {
+            add_sequence(&b, 3 + 7 * k, lengths[k]);
+        }
+        while (b.n < ROWS) {
+            add_sequence(&b, 0, 1); /* padding */
+        }
+        scale_weights(&b, 37);
+        tnn_batch v = view(&b);
+        tnn_error err;
+        double loss;
+        assert_int_equal(tnn_trainer_n_taps(r.trainer), 1); /* layer 1 is attention */
+        assert_int_equal(tnn_trainer_accumulate(r.trainer, &v, &loss, &err), TNN_OK);
+        check_states(&r, &b, lengths, 3);
+        close_run(&r);
+    }
+}
+
 static void test_refusals(void **state) {
     (void)state;
     tnn_error err;
@@ -434,6 +525,8 @@ int main(void) {
         cmocka_unit_test(test_bf16_is_near),
         cmocka_unit_test(test_bf16_trains),
         cmocka_unit_test(test_packed_equals_single),
+        cmocka_unit_test(test_taps_change_nothing),
+        cmocka_unit_test(test_states),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

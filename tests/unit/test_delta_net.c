@@ -140,14 +140,21 @@ static tnn_status graph_run(const graph *f, const batch *b, tnn_error *err) {
     return tnn_plan_run(f->plan, err);
 }
 
+/* A copy of an output's floats. */
+static float *copy_of(const graph *f, const tnn_tensor *t) {
+    float *values = malloc(tnn_tensor_bytes(t));
+    assert_non_null(values);
+    memcpy(values, tnn_plan_data(f->plan, t), tnn_tensor_bytes(t));
+    return values;
+}
+
 /* Results of a batch [OUT, n]. */
 static float *outputs(const layer *l, const batch *b, bool carried) {
     tnn_error err;
     graph f = graph_new(l, TNN_GRAPH_INFER, b->n, carried);
     graph_plan(&f);
     if (graph_run(&f, b, &err)) fail_msg("%s", err.text);
-    float *y = malloc((size_t)b->n * OUT * sizeof *y);
-    memcpy(y, tnn_plan_data(f.plan, f.y), (size_t)b->n * OUT * sizeof *y);
+    float *y = copy_of(&f, f.y);
     graph_free(&f);
     return y;
 }
@@ -287,6 +294,73 @@ static void test_head_orders(void **state) {
     layer_free(&tiled);
 }
 
+/* --- norms of states --- */
+
+/* Norms [N_V, *n] beside the results of a batch, which they leave as they are. */
+static float *norms_of(const layer *l, const batch *b, bool carried, int64_t *n) {
+    tnn_error err;
+    graph f = graph_new(l, TNN_GRAPH_INFER, b->n, carried);
+    tnn_tensor *norms = tnn_output(f.g, tnn_gdn_state_norms(f.g, f.y), "norms");
+    assert_ptr_equal(tnn_gdn_state_norms(f.g, f.y), norms);
+    graph_plan(&f);
+    if (graph_run(&f, b, &err)) fail_msg("%s", err.text);
+    float *values = copy_of(&f, norms), *y = outputs(l, b, carried);
+    *n = tnn_tensor_ne(norms)[1];
+    assert_memory_equal(tnn_plan_data(f.plan, f.y), y, (size_t)b->n * OUT * sizeof *y);
+    free(y);
+    graph_free(&f);
+    return values;
+}
+
+/* Of what slot `slot` holds, summed here in long double. */
+static void assert_norms_of_slot(const layer *l, int64_t slot, const float *norms) {
+    float s[D * D];
+    for (int64_t h = 0; h < N_V; h++) {
+        long double squares = 0;
+        assert_int_equal(tnn_tensor_read(l->state, (size_t)(slot * N_V + h) * sizeof s, s, sizeof s, NULL), TNN_OK);
+        for (int i = 0; i < D * D; i++) {
+            squares += (long double)s[i] * (long double)s[i];
+        }
+        float want = (float)sqrtl(squares);
+        assert_true(want > 0 && fabsf(norms[h] - want) <= 1e-7f * want);
+    }
+}
+
+static void assert_zero(const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        assert_true(x[i] == 0.0f);
+    }
+}
+
+/* Of packed sequences the norms are those of the states that each leaves when it is carried. */
+static void test_state_norms(void **state) {
+    (void)state;
+    static const int64_t lengths[] = {5, 70, 1, 130, 64};
+    layer l = layer_new(2, 3);
+    batch *all = batch_new();
+    for (uint64_t i = 0; i < 5; i++) {
+        add_rows(all, i, 0, lengths[i], 0);
+    }
+    int64_t n, n_slots;
+    float *packed = norms_of(&l, all, false, &n);
+    assert_int_equal(n, all->n);
+    for (uint64_t i = 0; i < 5; i++) {
+        batch *one = batch_new();
+        add_rows(one, i, 0, lengths[i], 2);
+        float *carried = norms_of(&l, one, true, &n_slots);
+        assert_int_equal(n_slots, 3);
+        assert_norms_of_slot(&l, 2, carried);
+        assert_memory_equal(packed + i * N_V, carried, N_V * sizeof *carried);
+        assert_zero(carried + N_V, (n_slots - 1) * N_V);
+        free(carried);
+        free(one);
+    }
+    assert_zero(packed + 5 * N_V, (n - 5) * N_V);
+    free(packed);
+    free(all);
+    layer_free(&l);
+}
+
 /* --- threads --- */
 
 /* Forward and back over a packed batch; dw [WIDTH, N], then y. */
@@ -397,6 +471,13 @@ static void test_bad_shapes(void **state) {
         assert_non_null(strstr(err.text, "gated_delta_net"));
         tnn_graph_free(g);
     }
+    tnn_graph *g;
+    tnn_error err;
+    assert_int_equal(tnn_graph_new(&g, l.session, &err), TNN_OK);
+    assert_null(tnn_gdn_state_norms(g, tnn_input(g, "x", TNN_TYPE_F32, 3, (const int64_t[]){D, N_V, 3})));
+    assert_int_equal(tnn_graph_status(g, &err), TNN_E_SHAPE);
+    assert_non_null(strstr(err.text, "gdn_state_norms"));
+    tnn_graph_free(g);
     layer_free(&l);
 }
 
@@ -432,10 +513,11 @@ static void test_bad_shapes_around(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packed_is_alone), cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_slots_together),  cmocka_unit_test(test_head_orders),
-        cmocka_unit_test(test_threads_agree),   cmocka_unit_test(test_bad_rows),
-        cmocka_unit_test(test_bad_shapes),      cmocka_unit_test(test_bad_shapes_around),
+        cmocka_unit_test(test_packed_is_alone),   cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_slots_together),    cmocka_unit_test(test_head_orders),
+        cmocka_unit_test(test_state_norms),       cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_bad_rows),          cmocka_unit_test(test_bad_shapes),
+        cmocka_unit_test(test_bad_shapes_around),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

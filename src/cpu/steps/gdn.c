@@ -183,7 +183,7 @@ void tnn__lower_conv1d_silu_back(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_reads(st, spans);
 }
 
-/* --- gated_delta_net: sources q, k, v, decay, beta, where, slots, state --- */
+/* --- gated_delta_net: sources q, k, v, decay, beta, where, slots, state; part: norms of the states left --- */
 
 typedef struct delta_net_state {
     const span_state *rows;
@@ -215,6 +215,7 @@ void tnn__lower_gated_delta_net(tnn__lowering *l, const tnn_tensor *node) {
     const span_state *rows;
     tnn__obj spans = spans_of(l, node, node->src[5], node->src[6], node->src[7] != NULL, &rows);
     tnn__obj out = tnn__lower_obj(l, node), state = tnn__lower_obj(l, node->src[7]), src[5];
+    tnn__obj norms = tnn__lower_obj(l, node->parts[0]);
     for (int i = 0; i < 5; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
@@ -225,6 +226,7 @@ void tnn__lower_gated_delta_net(tnn__lowering *l, const tnn_tensor *node) {
     st->scratch_bytes = fns->gdn_scratch_bytes(l->p, node);
     tnn__step_writes(st, out);
     tnn__step_writes(st, state);
+    tnn__step_writes(st, norms);
     for (int i = 0; i < 5; i++) {
         tnn__step_reads(st, src[i]);
     }

@@ -144,6 +144,19 @@ static int64_t key_head(const tnn_tensor *node, int64_t h) {
     return node->params.gdn.tiled ? h % n_k : h / (n_v / n_k);
 }
 
+/* Of head h of the span'th span; the last one's task also clears the head's rows that have no span. */
+static void put_norm(const tnn_tensor *node, int64_t span, int64_t n_spans, int64_t h, const real *state, real *norms) {
+    int64_t n_heads = node->params.gdn.n_v_heads, n_rows = node->parts[0]->ne[1];
+    double squares = 0;
+    for (int64_t i = 0; i < state_elements(node); i++) {
+        squares += (double)state[i] * (double)state[i];
+    }
+    norms[span * n_heads + h] = (real)sqrt(squares);
+    for (int64_t row = n_spans; span + 1 == n_spans && row < n_rows; row++) {
+        norms[row * n_heads + h] = 0;
+    }
+}
+
 static void run_gdn(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__spans *spans = tnn__ptr(p, st->obj[TNN__GDN_SPANS]);
     int64_t n_heads = st->node->params.gdn.n_v_heads, h = task % n_heads, size = state_elements(st->node);
@@ -153,11 +166,12 @@ static void run_gdn(const tnn__program *p, const tnn__step *st, int64_t task, vo
     a.decay = tnn__ptr(p, st->obj[TNN__GDN_DECAY]);
     a.beta = tnn__ptr(p, st->obj[TNN__GDN_BETA]);
     a.out = tnn__ptr(p, st->obj[TNN__GDN_OUT]);
-    real *carried = tnn__ptr(p, st->obj[TNN__GDN_STATE]);
+    real *carried = tnn__ptr(p, st->obj[TNN__GDN_STATE]), *norms = tnn__ptr(p, st->obj[TNN__GDN_NORMS]);
     real *state = carried ? carried + (s->slot * n_heads + h) * size : scratch;
     if (!carried || s->begins) memset(state, 0, (size_t)size * sizeof *state);
     KERNELS(p)->gdn.run(&a, key_head(st->node, h), h, s->first, s->end, state,
                         (uint8_t *)scratch + state_scratch(st->node));
+    if (norms) put_norm(st->node, task / n_heads, spans->n, h, state, norms);
 }
 
 /* A task is a key head of a span: its value heads add to one dq and dk, in order. */

@@ -167,6 +167,7 @@ enum {
 enum {
     TNN__GDN_OUT,
     TNN__GDN_STATE,
+    TNN__GDN_NORMS,
     TNN__GDN_Q,
     TNN__GDN_K,
     TNN__GDN_V,

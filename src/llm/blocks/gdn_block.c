@@ -36,6 +36,7 @@ static tnn_tensor *mix(const tnn__gdn_block *b, const tnn__block_ctx *ctx, tnn_g
         .starts = args->starts,
     };
     tnn_tensor *o = tnn_gated_delta_net(g, qkv, NULL, NULL, decay, beta, &rule);
+    tnn__tap_states(g, args->taps, layer, o);
     if (!b->conv) return tnn_rms_norm_gated(g, tnn__join_heads(g, o), b->norm, z, hp->rms_eps);
     z = tnn__split_heads(g, z, hp->gdn.d_head);
     return tnn__join_heads(g, tnn_rms_norm_gated(g, o, b->norm, z, hp->rms_eps));
