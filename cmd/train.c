@@ -283,6 +283,7 @@ static int train(const train_args *args, tnn_run *r, const char *out) {
     tnn_train_plan plan = tnn_run_plan(r);
     tnn_error err;
     double start = ui_seconds();
+    ui_say_on_interrupt("saves and ends after this step; a second signal ends it now, with the checkpoints there are");
     tnn_status status = tnn_run_train(r, out, &hooks, &err);
     if (status == TNN_E_CANCELLED) return ui_error(UI_FAILURE, "%s; tnn train --resume %s goes on", err.text, out);
     if (status != TNN_OK) return ui_error(UI_FAILURE, "%s", err.text);
@@ -353,8 +354,9 @@ const verb verb_train = {
         "embeddings into a new body), full (every weight of MODEL), lora (low-rank pairs beside the frozen linears of "
         "MODEL, whatever its types) or lens (MODEL's frozen embedding through a trained projection into a new body). "
         "Data is a folder of train.jsonl and perhaps valid.jsonl, with rows of messages, of prompt and completion or "
-        "of text; or a text file. The result is adapter.gguf of lora, else model.gguf. Ctrl-C saves within a step; "
-        "--resume goes on bit for bit. tnn help train RECIPE shows what goes with one recipe.",
+        "of text; or a text file. The result is adapter.gguf of lora, else model.gguf. Ctrl-C saves within a step, a "
+        "second "
+        "one ends at once; --resume goes on bit for bit. tnn help train RECIPE shows what goes with one recipe.",
     .positionals = {{"RECIPE", offsetof(train_args, recipe), false}, {"MODEL", offsetof(train_args, model), false}},
     .groups = {{verb_options, 0},
                {train_options, offsetof(train_args, settings)},

@@ -1,6 +1,7 @@
 /* Messages, progress and signals of the command. */
 #include "ui.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 static const char *verb_name = "";
 static volatile sig_atomic_t interrupts;
+static const char *volatile interrupt_note; /* NULL: an interrupt is answered by what comes of it */
 
 void ui_set_verb(const char *name) {
     verb_name = name;
@@ -122,21 +124,31 @@ const char *ui_count(char out[UI_NUMBER], uint64_t number) {
     return out;
 }
 
-static void on_interrupt(int sig) {
-    if (interrupts) _exit(128 + sig);
-    interrupts = 1;
-}
-
 static void write_stderr(const char *text) {
     ssize_t n = write(STDERR_FILENO, text, strlen(text));
     (void)n; /* nothing is left to be told on */
 }
 
-static void on_bus_error(int sig) {
-    (void)sig;
+/* What a signal handler may do of ui_note. */
+static void write_note(const char *text) {
     write_stderr("tnn ");
     write_stderr(verb_name);
-    write_stderr(": a model file was cut short while it was in use; fetch it again, or use --no-mmap\n");
+    write_stderr(": ");
+    write_stderr(text);
+    write_stderr("\n");
+}
+
+static void on_interrupt(int sig) {
+    int before = errno;
+    if (interrupts) _exit(128 + sig);
+    interrupts = 1;
+    if (interrupt_note) write_note(interrupt_note);
+    errno = before;
+}
+
+static void on_bus_error(int sig) {
+    (void)sig;
+    write_note("a model file was cut short while it was in use; fetch it again, or use --no-mmap");
     _exit(UI_USAGE);
 }
 
@@ -152,6 +164,10 @@ void ui_install_signals(bool interrupts_too) {
     }
     action.sa_handler = on_bus_error;
     sigaction(SIGBUS, &action, NULL);
+}
+
+void ui_say_on_interrupt(const char *text) {
+    interrupt_note = text;
 }
 
 bool ui_interrupted(void) {

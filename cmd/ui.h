@@ -59,6 +59,8 @@ const char *ui_count(char out[UI_NUMBER], uint64_t number); /* "134.5 M" */
  */
 void ui_install_signals(bool interrupts);
 bool ui_interrupted(void);
+/* From now on the first is answered at once with "tnn VERB: text" on stderr; `text` must outlive the process. */
+void ui_say_on_interrupt(const char *text);
 /* Forgets an interrupt that has been answered (the end of one turn of a chat). */
 void ui_clear_interrupt(void);
 

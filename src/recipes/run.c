@@ -142,10 +142,23 @@ static bool save(loop *l) {
     return true;
 }
 
+/* Halves of checkpoints, left by a process that was killed while it saved. */
+static void remove_unfinished(const loop *l) {
+    char path[PATH_SIZE];
+    DIR *folder = opendir(path_in(l, "checkpoints", path));
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        int end = 0;
+        if (sscanf(entry->d_name, "step-%*d.ckpt.tmp-%n", &end) < 0 || end == 0) continue;
+        unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    if (folder) closedir(folder);
+}
+
 /* The newest checkpoint that is whole; without one, the run begins at its first step. */
 static tnn_status restore(loop *l) {
     char path[PATH_SIZE];
     tnn_error why;
+    remove_unfinished(l);
     for (int64_t step = checkpoint_below(l, l->r->config.iters + 1); step >= 0; step = checkpoint_below(l, step)) {
         tnn_checkpoint_state state;
         tnn_status status = tnn_checkpoint_peek(checkpoint_path(l, step, path), &state, NULL, &why);

@@ -161,6 +161,28 @@ for signal in INT TERM; do
     check_events halves 1500
 done
 
+# Two at once end it at once; from the last checkpoint the run goes on as ever, and half a checkpoint is cleared away.
+rm -r halves
+: >err
+$run --save-every 100 --dtype bf16 --out halves >out 2>err &
+pid=$!
+while ! grep -q '^step 110/' err; do sleep 0.02; done
+kill -STOP $pid # so that both are there when it goes on
+kill -INT $pid
+kill -TERM $pid
+kill -CONT $pid
+code=0
+wait $pid || code=$?
+[ $code -eq 130 ] || [ $code -eq 143 ] || fail "a run that was interrupted twice ends with $code"
+expect_err 'saves and ends after this step; a second signal ends it now'
+! grep -q ', which is saved' err || fail "a run that was interrupted twice went on to save"
+: >halves/checkpoints/step-0000000200.ckpt.tmp-1-0
+expect 0 "$TNN" train --resume halves
+expect_err 'goes on from step'
+[ ! -e halves/checkpoints/step-0000000200.ckpt.tmp-1-0 ] || fail "half a checkpoint is left"
+cmp -s whole/model.gguf halves/model.gguf || fail "after two interrupts, the resumed run gives another model"
+check_events halves 1500
+
 # Refused, in one line.
 expect_error 2 'RECIPE is missing' -- "$TNN" train
 expect_error 2 "'lorra' is no recipe" -- "$TNN" train lorra tiny.gguf
