@@ -204,7 +204,8 @@ static bool is_blank(const char *line, size_t n) {
 }
 
 static tnn_status read_line(reader *r, const char *line, size_t n) {
-    if (n > MAX_LINE) return row_error(r, TNN_E_RANGE, "the line is longer than 64 MiB");
+    if (n > MAX_LINE)
+        return row_error(r, TNN_E_RANGE, "the line is longer than 64 MiB; make it several rows, or a plain text file");
     if (is_blank(line, n)) return TNN_OK;
     json_error_t why;
     json_t *row = json_loadb(line, n, JSON_ALLOW_NUL, &why);

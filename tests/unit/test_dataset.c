@@ -14,6 +14,7 @@
 
 #include <tinynn/dataset.h>
 
+#include "support/counting_allocator.h"
 #include "support/temp_dir.h"
 #include "support/tiny_vocab.h"
 
@@ -222,16 +223,13 @@ static void test_nothing_to_train_on(void **state) {
     assert_non_null(strstr(err.text, "rows.jsonl:1:"));
 }
 
-static void test_deep_and_long(void **state) {
+static void test_deep_rows(void **state) {
     (void)state;
-    enum { DEEP = 100000, LONG = (64 << 20) + 100 };
-    char *text = malloc(LONG);
+    enum { DEEP = 100000 };
+    char *text = malloc(DEEP);
     assert_non_null(text);
     memset(text, '[', DEEP);
     refuse_n(text, DEEP, TNN_E_FORMAT, "rows.jsonl:1:", "");
-    memset(text, 'a', LONG);
-    memcpy(text, "{\"text\":\"ab\"}\n{\"text\":\"", 23);
-    refuse_n(text, LONG, TNN_E_RANGE, "rows.jsonl:2:", "64 MiB");
     free(text);
 }
 
@@ -250,6 +248,37 @@ static void test_rows_that_are_too_long(void **state) {
     s = tnn_dataset_get_stats(d);
     assert_true(s.n_rows == 2 && s.n_cut == 1 && s.n_skipped == 1 && s.n_sequences == 1);
     tnn_dataset_free(d);
+}
+
+/* A good row, then one of 100 MB: refused before it is parsed, in the memory of the file and little more. */
+static void test_line_of_100_mb(void **state) {
+    (void)state;
+    enum { MB = 1000 * 1000 };
+    static const char before[] = "{\"text\": \"he\"}\n{\"text\": \"", after[] = "\"}\n";
+    const char *path = temp_path(&dir, "long.jsonl");
+    FILE *f = fopen(path, "wb");
+    char *piece = malloc(MB);
+    assert_true(f && piece);
+    memset(piece, 'a', MB);
+    assert_true(fputs(before, f) >= 0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(fwrite(piece, 1, MB, f), MB);
+    }
+    assert_true(fputs(after, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    free(piece);
+
+    counting_allocator counts = {0};
+    tnn_allocator a = counting_interface(&counts);
+    tnn_dataset_options o = options();
+    tnn_dataset *d;
+    assert_int_equal(tnn_dataset_open_jsonl(&d, path, tokenizer, chat, &o, &a, &err), TNN_E_RANGE);
+    assert_null(d);
+    assert_non_null(strstr(err.text, "long.jsonl:2: the line is longer than 64 MiB; make it several rows"));
+    assert_in_range(counts.peak_bytes, 100 * MB, 101 * MB);
+    assert_int_equal(counts.live_bytes, 0);
+    assert_int_equal(counts.live_blocks, 0);
+    assert_int_equal(remove(path), 0);
 }
 
 static void test_plain_text(void **state) {
@@ -408,8 +437,9 @@ int main(void) {
         cmocka_unit_test(test_forms_of_lines),
         cmocka_unit_test(test_rows_that_are_refused),
         cmocka_unit_test(test_nothing_to_train_on),
-        cmocka_unit_test(test_deep_and_long),
+        cmocka_unit_test(test_deep_rows),
         cmocka_unit_test(test_rows_that_are_too_long),
+        cmocka_unit_test(test_line_of_100_mb),
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_order_is_a_permutation),
         cmocka_unit_test(test_packing),
