@@ -177,9 +177,13 @@ static double to_y(const frame *f, double y) {
 
 static void put_axes(report *r, const frame *f) {
     for (int i = 0; i <= 4; i++) {
-        double y = f->y0 + (f->y1 - f->y0) * i / 4, x = f->x0 + (f->x1 - f->x0) * i / 4;
+        double y = f->y0 + (f->y1 - f->y0) * i / 4;
         put(r, "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f />", LEFT, WIDTH - RIGHT, to_y(f, y), to_y(f, y));
-        put(r, "<text x=%d y=%.1f text-anchor=end>%.4g</text>", LEFT - 6, to_y(f, y) + 4, y);
+        put(r, "<text x=%d y=%.1f text-anchor=end>%.4g</text>\n", LEFT - 6, to_y(f, y) + 4, y);
+    }
+    double steps = f->x1 - f->x0, n = fmin(4, steps);
+    for (double i = 0; i <= n; i++) {
+        double x = f->x0 + round(steps * i / n);
         put(r, "<text x=%.1f y=%d text-anchor=middle>%.0f</text>\n", to_x(f, x), HEIGHT - 8, x);
     }
 }
@@ -251,10 +255,10 @@ static void put_page(report *r, const char *folder, const char *config_path) {
     put(r,
         "</title>\n<style>:root{color-scheme:light dark}body{font:15px "
         "system-ui,sans-serif;max-width:1340px;margin:2em auto;"
-        "padding:0 1em}main{display:grid;grid-template-columns:repeat(auto-fit,minmax(480px,1fr));gap:1em}"
+        "padding:0 1em}main{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(480px,100%%),1fr));gap:1em}"
         "figure{margin:0}svg{width:100%%;height:auto}text{font-size:11px;fill:currentColor;opacity:.7}"
-        ".grid{stroke:currentColor;opacity:.12}polyline{fill:none;stroke:#2a7de1;stroke-width:1.6}"
-        "th{text-align:left;font-weight:500;padding-right:2em}table{font-size:13px}.samples "
+        ".grid{stroke:currentColor;opacity:.12}polyline{fill:none;stroke:#2a7de1;stroke-width:1.6;stroke-linecap:round}"
+        "th{text-align:left;font-weight:500;padding-right:2em}table{font-size:13px}td{overflow-wrap:anywhere}.samples "
         "td{white-space:pre-wrap;padding-bottom:1em}.samples th{vertical-align:top;white-space:nowrap}</style>\n<h1>");
     put_escaped(r, folder);
     put(r, "</h1><main>\n");

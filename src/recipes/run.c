@@ -29,7 +29,8 @@ typedef struct loop {
     tnn_batch_buffer *batches; /* of one step */
     int64_t n_batches;
     double start;        /* of this process's part of the run */
-    double report_start; /* since the last report */
+    double steps_start;  /* of its first step */
+    double report_start; /* since the last report, validations and samples left out */
     int64_t start_step, report_tokens;
     int lock;       /* descriptor of config.json; -1: none */
     tnn_error *err; /* never NULL */
@@ -286,7 +287,7 @@ static void put_taps(const loop *l, int64_t step) {
 static void report(loop *l, double loss, double grad_norm) {
     const tnn_train_config *c = &l->r->config;
     int64_t step = tnn_trainer_step(l->r->trainer);
-    double time = tnn__seconds(), per_step = (time - l->start) / (double)(step - l->start_step);
+    double time = tnn__seconds(), per_step = (time - l->steps_start) / (double)(step - l->start_step);
     tnn_train_progress p = {
         .step = step,
         .n_steps = c->iters,
@@ -380,6 +381,14 @@ static void sample(loop *l) {
 
 /* --- the run --- */
 
+static tnn_status look(loop *l) {
+    double begin = tnn__seconds();
+    tnn_status status = l->r->valid ? validate(l) : TNN_OK;
+    if (!status) sample(l);
+    l->report_start += tnn__seconds() - begin;
+    return status;
+}
+
 static tnn_status train_steps(loop *l) {
     const tnn_train_config *c = &l->r->config;
     tnn_trainer *t = l->r->trainer;
@@ -396,9 +405,8 @@ static tnn_status train_steps(loop *l) {
         bool last = step == c->iters;
         if (is_reported(c, step)) report(l, loss, grad_norm);
         bool looks = step % c->steps_per_eval == 0 || last;
-        if (l->r->valid && looks) status = validate(l);
+        if (looks) status = look(l);
         if (status) return status;
-        if (looks) sample(l);
         if (out_of_patience(l)) {
             if (!is_reported(c, step)) report(l, loss, grad_norm);
             if (!last)
@@ -510,8 +518,8 @@ tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hoo
         l.report_tokens = l.state.n_tokens;
         /* A checkpoint from before the first step has looked once already, which does not count twice. */
         if (l.start_step == 0) l.state = (tnn_checkpoint_state){.best_loss = INFINITY};
-        if (r->valid && l.start_step == 0) status = validate(&l);
-        if (l.start_step == 0) sample(&l);
+        if (l.start_step == 0) status = look(&l);
+        l.steps_start = tnn__seconds();
         if (!status) status = train_steps(&l);
         if (!status) status = finish(&l);
         if (tnn__events_failed(l.events)) say(&l, "events.jsonl could not be written in full");

@@ -78,7 +78,7 @@ expect 0 "$TNN" run lens/model.gguf -p "the hero" -n 4 --json
 expect 0 "$TNN" train full tiny.gguf --data data --iters 2 --steps-per-report 1 $small --grad-stats \
     --tap 'blk.*.resid_post' --out watched
 python3 - <<'PYTHON' || fail "taps and gradients"
-import json, math
+import json, math, re
 events = [json.loads(line) for line in open("watched/events.jsonl")]
 taps = [e for e in events if e["kind"] == "tap"]
 grads = [e for e in events if e["kind"] == "grad"]
@@ -88,6 +88,11 @@ for step in (1, 2):
     assert len({e["name"] for e in of_step}) == len(of_step) == 21
     norm = next(e["grad_norm"] for e in events if e["kind"] == "step" and e["step"] == step)
     assert abs(math.sqrt(sum(e["norm"] ** 2 for e in of_step)) / norm - 1) < 1e-4
+# Two steps: their axis has no step twice.
+curves = open("watched/report.html").read().split("<figure>")[1:]
+for curve in curves:
+    steps = re.findall(r"text-anchor=middle>(\d+)<", curve)
+    assert len(steps) == len(set(steps)) >= 2, steps
 PYTHON
 
 # Of a batch that is mostly padding, its tokens alone count.
