@@ -139,6 +139,9 @@ static void print_data(const char *what, const tnn_dataset_stats *d) {
            " rows, %" PRId64 " lost their end, %" PRId64 " have nothing to learn\n",
            what, d->n_tokens, d->n_sequences, d->n_trained, percent(d->n_trained, d->n_tokens), d->n_rows, d->n_cut,
            d->n_skipped);
+    if (d->n_tools > 0)
+        printf("%-11s %" PRId64 " rows have tools or tool_calls, which are left out: no chat format writes them\n", "",
+               d->n_tools);
 }
 
 /* Stretches of one row under loss and not, until `max` tokens are shown. */
@@ -181,9 +184,10 @@ static int add_stretch(void *ctx, bool trained, const tnn_text *text) {
 enum { SHOWN_TOKENS = 160 };
 
 static json_t *data_json(const tnn_dataset_stats *d) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)d->n_rows, "sequences",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)d->n_rows, "sequences",
                      (json_int_t)d->n_sequences, "tokens", (json_int_t)d->n_tokens, "trained_tokens",
-                     (json_int_t)d->n_trained, "cut", (json_int_t)d->n_cut, "skipped", (json_int_t)d->n_skipped);
+                     (json_int_t)d->n_trained, "cut", (json_int_t)d->n_cut, "skipped", (json_int_t)d->n_skipped,
+                     "tools_left_out", (json_int_t)d->n_tools);
 }
 
 static int print_plan_json(const tnn_run *r, const tnn_train_plan *p, double epochs, const tnn_train_times *times,

@@ -49,6 +49,7 @@ typedef struct tnn_dataset_stats {
     int64_t n_trained; /* tokens under loss; the first of a sequence never is, whatever its mark */
     int64_t n_cut;     /* rows longer than max_length, whose end was left out */
     int64_t n_skipped; /* rows with nothing to learn from */
+    int64_t n_tools;   /* rows with tools or tool_calls, which no chat format here writes: both are left out */
 } tnn_dataset_stats;
 
 TNN_API tnn_dataset_stats tnn_dataset_get_stats(const tnn_dataset *d);

@@ -95,20 +95,24 @@ static tnn_status read_messages(const reader *r, const json_t *row, const char *
     const json_t *array = json_object_get(row, list);
     tnn_chat_message messages[64], *all = messages;
     size_t n = json_array_size(array), size;
+    if (!array) return row_error(r, TNN_E_FORMAT, "the messages are missing: the first row decides the kind of all");
     if (!json_is_array(array) || n == 0 || n > MAX_MESSAGES) {
         return row_error(r, TNN_E_FORMAT, "the messages are no list of 1 to 4096 messages");
     }
     if (n > sizeof messages / sizeof *messages) all = tnn__calloc_array(&r->d->alloc, n, sizeof *all);
     if (!all) return tnn__fail_nomem(r->err, "messages", n * sizeof *all);
     tnn_status status = TNN_OK;
+    bool tools = json_array_size(json_object_get(row, "tools")) > 0;
     for (size_t i = 0; i < n && !status; i++) {
         const json_t *message = json_array_get(array, i);
+        tools = tools || json_array_size(json_object_get(message, "tool_calls")) > 0;
         const char *name = string_field(r, message, role, true, &size);
         all[i].content = name ? string_field(r, message, content, true, &all[i].content_size) : NULL;
         if (!all[i].content) status = TNN_E_FORMAT;
         if (name) all[i].role = role_of(name);
     }
     if (!status) status = encode_messages(r, all, n);
+    r->d->stats.n_tools += !status && tools;
     if (all != messages) tnn__free_array(&r->d->alloc, all, n, sizeof *all);
     return status;
 }

@@ -281,6 +281,19 @@ static void test_line_of_100_mb(void **state) {
     assert_int_equal(remove(path), 0);
 }
 
+/* No chat format here writes tools: what is left out is counted. */
+static void test_rows_with_tools(void **state) {
+    (void)state;
+    tnn_dataset_options o = options();
+    tnn_dataset *d = accept(CHAT_ROW "{\"messages\":[{\"role\":\"assistant\",\"content\":\"y\"}],\"tools\":[]}\n"
+                                     "{\"messages\":[{\"role\":\"assistant\",\"content\":\"y\"}],\"tools\":[{}]}\n"
+                                     "{\"messages\":[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{}]}]}\n",
+                            &o);
+    tnn_dataset_stats s = tnn_dataset_get_stats(d);
+    assert_true(s.n_rows == 4 && s.n_tools == 2);
+    tnn_dataset_free(d);
+}
+
 static void test_plain_text(void **state) {
     (void)state;
     tnn_dataset *d;
@@ -440,6 +453,7 @@ int main(void) {
         cmocka_unit_test(test_deep_rows),
         cmocka_unit_test(test_rows_that_are_too_long),
         cmocka_unit_test(test_line_of_100_mb),
+        cmocka_unit_test(test_rows_with_tools),
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_order_is_a_permutation),
         cmocka_unit_test(test_packing),
