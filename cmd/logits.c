@@ -101,7 +101,7 @@ static int run(void *p) {
     if (!args->out) return ui_error(UI_USAGE, "-o FILE is missing: where the rows go");
     int code = taps_begin(&s.taps, &args->taps);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters, NULL);
     if (code == UI_OK)
         code = input_prompt(&args->prompt, tnn_model_tokenizer(e.model), tnn_model_hparams(e.model)->n_vocab, &ids);
     if (code == UI_OK && ids.n == 0) code = ui_error(UI_USAGE, "the prompt is empty; give at least one token");

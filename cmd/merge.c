@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <tinynn/merge.h>
 
@@ -47,24 +46,20 @@ static int open_for_text(const merge_args *args, engine *e) {
     return open_seq(e, &context, NULL);
 }
 
-static int compare(const merge_args *args, engine *base, tnn_comparison *c) {
+static int compare(const merge_args *args, engine *base, const tnn_ids *ids, tnn_comparison *c) {
     engine merged = {0};
     file_args file = {.model = args->out};
-    prompt_args prompt = {.file = args->text};
-    tnn_ids ids = {0};
     tnn_error err;
-    int code = input_prompt(&prompt, tnn_model_tokenizer(base->model), tnn_model_hparams(base->model)->n_vocab, &ids);
-    if (code == UI_OK) code = open_engine(&merged, &file, &args->compute);
+    int code = open_engine(&merged, &file, &args->compute);
     if (code == UI_OK) code = open_for_text(args, base);
     if (code == UI_OK) code = open_for_text(args, &merged);
     if (code == UI_OK) {
         ui_progress progress = ui_progress_begin("windows");
-        tnn_status status = tnn_compare(c, base->seq, merged.seq, ids.data, (int64_t)ids.n, args->n_ctx,
+        tnn_status status = tnn_compare(c, base->seq, merged.seq, ids->data, (int64_t)ids->n, args->n_ctx,
                                         args->n_chunks < 0 ? 0 : args->n_chunks, on_window, &progress, &err);
         ui_progress_end(&progress);
         if (status != TNN_OK) code = ui_fail(&err);
     }
-    tnn_ids_free(&ids);
     close_engine(&merged);
     return code;
 }
@@ -123,14 +118,24 @@ static int check_args(const merge_args *args, int32_t *type) {
     return check_output(args->out);
 }
 
-static int check_not_input(const merge_args *args) {
-    struct stat x, y;
+static int check_model(const merge_args *args) {
     char *path;
     int code = open_find(&args->file, &path);
-    if (code == UI_OK && stat(path, &x) == 0 && stat(args->out, &y) == 0 && x.st_dev == y.st_dev &&
-        x.st_ino == y.st_ino)
-        code = ui_error(UI_USAGE, "%s is the input; write to another file", args->out);
+    if (code == UI_OK) code = check_not_input(args->out, path);
     free(path);
+    return code;
+}
+
+/* The text to compare over: what is wrong with it is told before anything is written. */
+static int read_text(const merge_args *args, const engine *e, tnn_ids *ids) {
+    prompt_args prompt = {.file = args->text};
+    if (!args->text) return UI_OK;
+    int code = check_not_input(args->out, args->text);
+    if (code == UI_OK)
+        code = input_prompt(&prompt, tnn_model_tokenizer(e->model), tnn_model_hparams(e->model)->n_vocab, ids);
+    if (code == UI_OK && (int64_t)ids->n < args->n_ctx)
+        code = ui_error(UI_USAGE, "%s has %zu tokens, less than one window of %lld; give a smaller -c", args->text,
+                        ids->n, (long long)args->n_ctx);
     return code;
 }
 
@@ -146,13 +151,16 @@ static int run(void *p) {
     int32_t type = -1;
     tnn_quantize_result result = {0};
     tnn_comparison comparison = {0};
+    tnn_ids ids = {0};
     int code = check_args(args, &type);
-    if (code == UI_OK) code = check_not_input(args);
+    if (code == UI_OK) code = check_model(args);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->out);
+    if (code == UI_OK) code = read_text(args, &e, &ids);
     if (code == UI_OK) code = merge(args, &e, type, &result);
-    if (code == UI_OK && args->text) code = compare(args, &e, &comparison);
+    if (code == UI_OK && args->text) code = compare(args, &e, &ids, &comparison);
     if (code == UI_OK) code = print_result(args, &result, &comparison);
+    tnn_ids_free(&ids);
     close_engine(&e);
     return code;
 }

@@ -71,6 +71,12 @@ int check_output(const char *path) {
     return ui_error(UI_USAGE, "%s is there and no ordinary file; name another", path);
 }
 
+int check_not_input(const char *out, const char *input) {
+    struct stat x, y;
+    if (stat(input, &x) != 0 || stat(out, &y) != 0 || x.st_dev != y.st_dev || x.st_ino != y.st_ino) return UI_OK;
+    return ui_error(UI_USAGE, "%s is the input; write to another file", out);
+}
+
 int open_session(engine *e, const compute_args *compute) {
     tnn_error err;
     tnn_session_options options = tnn_session_options_default();
@@ -114,7 +120,7 @@ static int read_adapter(const char *text, char *path, float *scale) {
     return UI_OK;
 }
 
-int open_adapters(engine *e, const adapter_args *args) {
+int open_adapters(engine *e, const adapter_args *args, const char *out) {
     int code = UI_OK;
     for (int i = 0; i < args->lora.n && code == UI_OK; i++) {
         float scale;
@@ -122,6 +128,7 @@ int open_adapters(engine *e, const adapter_args *args) {
         char *path = malloc(strlen(args->lora.items[i]) + 1);
         if (!path) return ui_error(UI_FAILURE, "out of memory");
         code = read_adapter(args->lora.items[i], path, &scale);
+        if (code == UI_OK && out) code = check_not_input(out, path);
         if (code == UI_OK && tnn_model_add_adapter(e->model, path, scale, &err) != TNN_OK) code = ui_fail(&err);
         free(path);
     }

@@ -47,6 +47,8 @@ int open_gguf(tnn_gguf **out, const char *path, const file_args *file);
 
 /* A file that is written whole takes the place of what is there: a device or a pipe must not be lost that way. */
 int check_output(const char *path);
+/* `out` is not the file that is read. */
+int check_not_input(const char *out, const char *input);
 
 typedef struct engine {
     tnn_session *session;
@@ -58,7 +60,7 @@ int open_session(engine *e, const compute_args *compute);
 /* Session and model. Whatever comes of it, close_engine frees what is there. */
 int open_engine(engine *e, const file_args *file, const compute_args *compute);
 /* Adapters beside the model's linears: F or F:SCALE each. Before open_seq. */
-int open_adapters(engine *e, const adapter_args *args);
+int open_adapters(engine *e, const adapter_args *args, const char *out); /* none of them is `out`, if not NULL */
 /* `taps` are globs separated by commas, or NULL. */
 int open_seq(engine *e, const context_args *context, const char *taps);
 void close_engine(engine *e);

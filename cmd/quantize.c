@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <tinynn/quantize.h>
 
@@ -60,11 +59,6 @@ static int read_options(const quantize_args *args, tnn_quantize_options *options
     if (code == UI_OK)
         code = read_tensor_type("--token-embedding-type", args->token_embd_type, &options->token_embd_type);
     return code;
-}
-
-static bool same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 static const char *first_quantized(const tnn_gguf *g) {
@@ -159,8 +153,8 @@ static int convert(const quantize_args *args, const tnn_gguf *g, tnn_file_type t
 static int open_and_convert(const quantize_args *args, const char *path, tnn_file_type target,
                             tnn_quantize_options *options) {
     tnn_gguf *g;
-    if (same_file(path, args->out)) return ui_error(UI_USAGE, "%s is the input; write to another file", args->out);
-    int code = open_gguf(&g, path, &(file_args){0});
+    int code = check_not_input(args->out, path);
+    if (code == UI_OK) code = open_gguf(&g, path, &(file_args){0});
     if (code != UI_OK) return code;
     const char *quantized = args->no_requantize ? first_quantized(g) : NULL;
     if (quantized) {

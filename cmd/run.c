@@ -144,7 +144,7 @@ static int run(void *p) {
     sample_args_pick_seed(&args->sample);
     int code = taps_begin(&t, &args->taps);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters, NULL);
     if (code == UI_OK) code = encode(args, e.model, &prompt);
     if (code == UI_OK) code = open_seq(&e, &args->context, t.globs);
     if (code == UI_OK) code = take_up_cache(args, &e);

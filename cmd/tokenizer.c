@@ -102,6 +102,8 @@ static int run(void *p) {
     if (args->texts.n == 0) return ui_error(UI_USAGE, "no text: name one with --text FILE");
     if (!args->out) return ui_error(UI_USAGE, "-o FILE is missing: where the vocabulary goes");
     int code = check_output(args->out);
+    for (int i = 0; i < args->texts.n && code == UI_OK; i++)
+        code = check_not_input(args->out, args->texts.items[i]);
     if (code != UI_OK) return code;
     ui_progress progress = ui_progress_begin("tokens");
     tnn_bpe_options options = {

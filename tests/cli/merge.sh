@@ -71,6 +71,10 @@ expect_json '{t["type"] for t in d["tensors"] if "attn_q.weight" in t["name"]} =
 expect_error 2 '--lora FILE is missing' -- "$TNN" merge tiny.gguf -o x.gguf
 expect_error 2 '-o FILE is missing' -- "$TNN" merge tiny.gguf --lora $adapter
 expect_error 2 'is the input' -- "$TNN" merge tiny.gguf --lora $adapter -o ./tiny.gguf
+expect_error 2 'is the input' -- "$TNN" merge tiny.gguf --lora $adapter:0.5 -o ./$adapter
+expect_error 2 'is the input' -- "$TNN" merge tiny.gguf --lora $adapter -o text --text text
+expect_error 2 'less than one window of 100000' -- "$TNN" merge tiny.gguf --lora $adapter -o x.gguf --text text -c 100000
+expect_error 2 'no-such' -- "$TNN" merge tiny.gguf --lora $adapter -o x.gguf --text no-such
 expect_error 2 "'Q9'" -- "$TNN" merge tiny.gguf --lora $adapter -o x.gguf --type Q9
 expect_error 2 'no adapter' -- "$TNN" run tiny.gguf --lora tiny.gguf -p x
 expect_error 2 'no-such.gguf' -- "$TNN" run tiny.gguf --lora no-such.gguf -p x

@@ -37,6 +37,7 @@ expect_error 2 no-such -- "$TNN" tokenizer train --text no-such -o x.gguf
 expect_error 2 vocab -- "$TNN" tokenizer train --text more -o x.gguf --vocab-size 256
 expect_error 2 259 -- "$TNN" tokenizer train --text more -o x.gguf --vocab-size 258 --chat
 expect_error 2 "pre 'none'" -- "$TNN" tokenizer train --text more -o x.gguf --pre none
+expect_error 2 'is the input' -- "$TNN" tokenizer train --text "$text" --text more -o ./more
 : >empty
 expect_error 2 'no text' -- "$TNN" tokenizer train --text empty -o x.gguf
 expect_error 1 no-folder -- "$TNN" tokenizer train --text more -o no-folder/x.gguf
