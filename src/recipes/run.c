@@ -482,6 +482,13 @@ static tnn_status begin(loop *l) {
     if (data.n_skipped > 0)
         say(l, "%" PRId64 " of %" PRId64 " rows have nothing to learn from and are left out", data.n_skipped,
             data.n_rows);
+    if (!tnn__run_names_template(l->r))
+        say(l, "rows are written as %s, which the result does not name: chat with it by --chat-template %s",
+            tnn_chat_template_name(l->r->chat), tnn_chat_template_name(l->r->chat));
+    if (data.n_tools > 0)
+        say(l,
+            "%" PRId64 " of %" PRId64 " rows have tools or tool_calls, which are left out: no chat format writes them",
+            data.n_tools, data.n_rows);
     return TNN_OK;
 }
 

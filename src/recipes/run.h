@@ -46,6 +46,9 @@ const char *tnn__run_result(const tnn_run *r); /* name of its file */
 /* Writes the result of a run: model or adapter. */
 tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err);
 
+/* Whether the result's file leads others to the chat template that the rows are written in. */
+bool tnn__run_names_template(const tnn_run *r);
+
 /* What the model as it stands says to config.sample_prompt, added to out. */
 tnn_status tnn__run_sample(const tnn_run *r, tnn_text *out, tnn_error *err);
 /* Bytes that takes while it runs; 0 without a prompt. */

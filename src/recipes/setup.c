@@ -53,6 +53,15 @@ static tnn_status open_vocabulary(tnn_run *r, tnn_error *err) {
     return name || status == TNN_E_NOMEM ? status : TNN_OK;
 }
 
+bool tnn__run_names_template(const tnn_run *r) {
+    tnn_chat_template *own = NULL;
+    if (!r->chat || !given(r->config.chat_template) || !given(r->config.data)) return true;
+    tnn_status status = tnn_chat_template_new(&own, r->vocabulary, NULL, &r->session->alloc, NULL);
+    bool same = !status && strcmp(tnn_chat_template_name(own), tnn_chat_template_name(r->chat)) == 0;
+    tnn_chat_template_free(own);
+    return same;
+}
+
 static tnn_status open_base(tnn_run *r, tnn_error *err) {
     if (r->config.recipe == TNN_RECIPE_SCRATCH) return TNN_OK;
     if (!given(r->config.model)) {

@@ -95,6 +95,15 @@ for curve in curves:
     assert len(steps) == len(set(steps)) >= 2, steps
 PYTHON
 
+# A template that the result's file does not name is told; one that it names is not.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --data data --tokenizer bytes --chat-template chatml $shape --max-seq-length 256 \
+    --batch-size 1 --iters 1 --out chat
+expect_err 'chat with it by --chat-template chatml'
+# shellcheck disable=SC2086
+expect 0 "$TNN" train full tiny.gguf --data data --chat-template chatml $small --iters 1 --out named
+! grep -q 'chat with it' err || fail "the model's own template is told as another"
+
 # Of a batch that is mostly padding, its tokens alone count.
 for size in 2 40; do
     expect 0 "$TNN" train full tiny.gguf --data data --iters 1 --batch-size $size --max-seq-length 64 --tap embed \
