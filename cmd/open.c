@@ -77,9 +77,15 @@ int check_not_input(const char *out, const char *input) {
     return ui_error(UI_USAGE, "%s is the input; write to another file", out);
 }
 
+static void on_log(void *ctx, tnn_log_level level, const char *text) {
+    (void)ctx;
+    if (level == TNN_LOG_WARN) ui_note("%s", text);
+}
+
 int open_session(engine *e, const compute_args *compute) {
     tnn_error err;
     tnn_session_options options = tnn_session_options_default();
+    options.log = on_log;
     options.n_threads = (int)compute->n_threads;
     if (compute->isa) {
         int isa = tnn_isa_from_name(compute->isa);

@@ -6,10 +6,54 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "engine/model.h"
 
 #define SUFFIX_A ".lora_a"
 #define SUFFIX_B ".lora_b"
+
+/* --- the base --- */
+
+/* Sixteen hexadecimal digits: norms_of the base. Other programs leave the key alone. */
+#define NORMS_KEY     "tinynn.base_norms"
+#define BASE_NAME_KEY "general.base_model.0.name"
+
+enum { DIGITS = 17 };
+
+static bool is_norm(const tnn_gguf_tensor *t) {
+    static const char suffix[] = "_norm.weight";
+    size_t n = sizeof suffix - 1;
+    return t->type == TNN_TYPE_F32 && t->name.size > n && memcmp(t->name.data + t->name.size - n, suffix, n) == 0;
+}
+
+/*
+ * Tells the model that pairs were trained over from others, whatever the types of its matrices: its norms, which no
+ * quantisation touches and every training of all weights changes. False for a file that has none in F32.
+ */
+static bool norms_of(const tnn_gguf *g, char digits[DIGITS]) {
+    uint64_t sum = 0; /* the same in any order of tensors */
+    bool any = false;
+    for (int64_t i = 0; i < tnn_gguf_n_tensors(g); i++) {
+        const tnn_gguf_tensor *t = tnn_gguf_tensor_at(g, i);
+        if (!is_norm(t)) continue;
+        tnn__checksum one = tnn__checksum_begin();
+        tnn__checksum_add(&one, t->name.data, t->name.size);
+        tnn__checksum_add(&one, t->data, t->n_bytes);
+        sum += tnn__checksum_end(&one);
+        any = true;
+    }
+    snprintf(digits, DIGITS, "%016" PRIx64, sum);
+    return any;
+}
+
+static void note_base(tnn_gguf_writer *w, const tnn_gguf *base) {
+    char digits[DIGITS];
+    tnn_gguf_str name;
+    if (norms_of(base, digits)) tnn_gguf_set_str(w, NORMS_KEY, digits, strlen(digits));
+    if (tnn_gguf_get_str(base, "general.name", &name, NULL)) return;
+    tnn_gguf_set_u32(w, "general.base_model.count", 1);
+    tnn_gguf_set_str(w, BASE_NAME_KEY, name.data, name.size);
+}
 
 /* --- reading --- */
 
@@ -49,6 +93,21 @@ static tnn_status check_header(adapter_file *f, const char *path) {
     if (!isfinite(f->alpha))
         return tnn__fail(f->err, TNN_E_FORMAT, "%s: metadata adapter.lora.alpha is %g", path, (double)f->alpha);
     return TNN_OK;
+}
+
+/* An adapter over other weights of the same shapes is allowed, as over a further training of its base, and told. */
+static void check_base(const adapter_file *f, const char *path) {
+    char digits[DIGITS];
+    tnn_gguf_str want, name = {"", 0};
+    if (tnn_gguf_get_str(f->g, NORMS_KEY, &want, NULL) || !norms_of(f->model->gguf, digits) || str_is(want, digits)) {
+        return;
+    }
+    bool named = tnn_gguf_get_str(f->g, BASE_NAME_KEY, &name, NULL) == TNN_OK;
+    tnn__log(
+        f->model->session, TNN_LOG_WARN,
+        "%s was trained over other weights than this model's, and may not fit it; use it with its own model%s%.*s%s, "
+        "of any quantisation",
+        path, named ? ", \"" : "", (int)(name.size < 64 ? name.size : 64), name.data, named ? "\"" : "");
 }
 
 /* A copy in F32 under a name of its own. */
@@ -126,6 +185,7 @@ tnn_status tnn_model_add_adapter(tnn_model *m, const char *path, float scale, tn
     status = check_header(&f, path);
     if (!status && !m->adapters) status = tnn_store_new(&m->adapters, m->session, f.err);
     if (!status) status = add_pairs(&f);
+    if (!status) check_base(&f, path);
     tnn_gguf_close(f.g);
     if (!status) m->n_adapters++;
     return status;
@@ -153,8 +213,8 @@ static void declare(tnn_gguf_writer *w, const tnn_adapter_pair *pairs, int64_t n
     }
 }
 
-tnn_status tnn_adapter_save(const char *path, const char *arch, float alpha, const tnn_adapter_pair *pairs, int64_t n,
-                            const tnn_allocator *allocator, tnn_error *err) {
+tnn_status tnn_adapter_save(const char *path, const char *arch, const tnn_gguf *base, float alpha,
+                            const tnn_adapter_pair *pairs, int64_t n, const tnn_allocator *allocator, tnn_error *err) {
     const tnn_allocator *a = tnn__allocator_or_default(allocator);
     tnn_gguf_writer *w;
     tnn_error first = {TNN_OK, ""};
@@ -165,6 +225,7 @@ tnn_status tnn_adapter_save(const char *path, const char *arch, float alpha, con
     tnn_gguf_set_str(w, "general.architecture", arch, strlen(arch));
     tnn_gguf_set_str(w, "adapter.type", "lora", 4);
     tnn_gguf_set_f32(w, "adapter.lora.alpha", alpha);
+    if (base) note_base(w, base);
     declare(w, pairs, n);
     tnn_gguf_writer_begin(w, path);
     for (int64_t i = 0; i < n && !status; i++) {

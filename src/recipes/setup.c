@@ -585,7 +585,7 @@ tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err) {
     if (c->recipe == TNN_RECIPE_LORA) {
         /* llama.cpp divides by the rank: rsLoRA is written as alpha sqrt(rank). */
         float alpha = pair_strength(c) * (float)c->lora_rank;
-        return tnn_adapter_save(path, tnn_llama_arch_hparams(r->arch)->arch, alpha, r->pair_list, r->n_pairs,
+        return tnn_adapter_save(path, tnn_llama_arch_hparams(r->arch)->arch, r->base, alpha, r->pair_list, r->n_pairs,
                                 &r->session->alloc, err);
     }
     int32_t type = tnn_type_from_name(c->save_type);

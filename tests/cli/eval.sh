@@ -59,6 +59,6 @@ expect_json 'd["taps"][0]["rows"] == 15'
 expect_error 2 '--text FILE is missing' -- "$TNN" eval tiny.gguf
 expect_error 2 'no-such.txt' -- "$TNN" eval tiny.gguf --text no-such.txt
 echo short >short
-expect_error 2 'less than one window of 512' -- "$TNN" eval tiny.gguf --text short
+expect_error 2 'less than one window of 256' -- "$TNN" eval tiny.gguf -c 256 --text short
 expect_error 2 'no tokenizer' -- "$TNN" eval "$TESTS/golden/data/qwen2.gguf" --text text
 expect_error 2 'out of range' -- "$TNN" eval tiny.gguf --text text -c 3

@@ -67,6 +67,16 @@ expect_out 'KL '
 expect 0 "$TNN" show q8-merged.gguf --json --tensors
 expect_json '{t["type"] for t in d["tensors"] if "attn_q.weight" in t["name"]} == {"Q8_0"} and d["file_type"] == "Q8_0"'
 
+# The base is known by its norms: its quantisations pass, a model trained further is told.
+[ ! -s err ] || fail "an adapter over a quantisation of its base is told"
+expect 0 "$TNN" train full tiny.gguf --text text --iters 1 --max-seq-length 48 --out further
+for verb in 'run further/model.gguf --raw -p he -n 1' 'merge further/model.gguf -o further.gguf'; do
+    # shellcheck disable=SC2086
+    expect 0 "$TNN" $verb --lora $adapter
+    expect_err "tnn ${verb%% *}: note: $adapter was trained over other weights than this model's"
+    expect_err 'use it with its own model'
+done
+
 # Refused, in one line.
 expect_error 2 '--lora FILE is missing' -- "$TNN" merge tiny.gguf -o x.gguf
 expect_error 2 '-o FILE is missing' -- "$TNN" merge tiny.gguf --lora $adapter

@@ -294,7 +294,7 @@ static void check_adapter(float alpha, float user_scale, double strength) {
     tnn_tensor *qa = take(l.store, "qa", 32, 4, 0.3f), *qb = take(l.store, "qb", 4, 32, 0.3f);
     tnn_tensor *da = take(l.store, "da", 48, 2, 0.3f), *db = take(l.store, "db", 2, 32, 0.3f);
     const tnn_adapter_pair pairs[] = {{"blk.0.attn_q.weight", qa, qb}, {"blk.1.ffn_down.weight", da, db}};
-    ok(tnn_adapter_save(temp_path(&dir, "a.gguf"), "llama", alpha, pairs, 2, NULL, &err));
+    ok(tnn_adapter_save(temp_path(&dir, "a.gguf"), "llama", NULL, alpha, pairs, 2, NULL, &err));
     ok(logits_of_arch(l.arch, base));
     merge(tnn_store_find(l.store, pairs[0].name), qa, qb, alpha != 0.0f ? strength / 4 : strength);
     merge(tnn_store_find(l.store, pairs[1].name), da, db, alpha != 0.0f ? strength / 2 : strength);
