@@ -20,7 +20,10 @@ TNN_API tnn_tensor *tnn_rows(tnn_graph *g, tnn_tensor *table, tnn_tensor *ids);
  * Against quantised weights the activations are rounded to int8 in groups of 32.
  */
 TNN_API tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias);
-/* addend [out, T] + w x, in one pass over the result: low-rank pairs beside a linear. */
+/* W x + bias + B low, in one pass over the result: a low-rank pair beside a linear, b [r, out], low [r, T]. */
+TNN_API tnn_tensor *tnn_linear_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias, tnn_tensor *b,
+                                    tnn_tensor *low);
+/* addend [out, T] + w x, likewise. */
 TNN_API tnn_tensor *tnn_linear_onto(tnn_graph *g, tnn_tensor *addend, tnn_tensor *w, tnn_tensor *x);
 
 /* Elementwise sum of two F32 tensors of one shape. */

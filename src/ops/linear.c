@@ -1,6 +1,7 @@
 /*
- * linear: w [in, out], x [in, T], bias [out], addend [out, T] -> [out, T]; back: dx = W^T dy, dW += dy x^T, dbias +=
- * sum of dy, and dy itself for the addend. dx likewise starts from what x has collected, if it has.
+ * linear: w [in, out], x [in, T], bias [out], addend [out, T], b [r, out], low [r, T] -> W x + B low + ..., [out, T];
+ * back: dx = W^T dy, dW += dy x^T, the same for B low, dbias += sum of dy, and dy itself for the addend. dx starts from
+ * what x has collected, if it has.
  */
 #include "ops/op.h"
 
@@ -12,8 +13,22 @@ tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *b
     if (bias && (!tnn__is_real(g, bias) || bias->n_dims != 1 || bias->ne[0] != w->ne[1])) {
         return tnn__shape_error(g, "linear", "bias must be [out], of the activations' type", w, bias);
     }
-    return tnn__graph_node(g, TNN__OP_LINEAR, tnn__real_type(g), 2, (const int64_t[]){w->ne[1], x->ne[1]}, 4,
-                           (tnn_tensor *const[]){w, x, bias, NULL});
+    return tnn__graph_node(g, TNN__OP_LINEAR, tnn__real_type(g), 2, (const int64_t[]){w->ne[1], x->ne[1]}, 6,
+                           (tnn_tensor *const[]){w, x, bias, NULL, NULL, NULL});
+}
+
+tnn_tensor *tnn_linear_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias, tnn_tensor *b,
+                            tnn_tensor *low) {
+    tnn_tensor *y = tnn_linear(g, w, x, bias);
+    if (tnn__graph_skip(g, 3, (const tnn_tensor *const[]){y, b, low})) return NULL;
+    if (b->n_dims != 2 || low->n_dims != 2 || !tnn__is_real(g, low) || b->ne[0] != low->ne[0] || b->ne[1] != y->ne[0] ||
+        low->ne[1] != y->ne[1]) {
+        return tnn__shape_error(g, "linear", "b [r, out] and low [r, T] must share r, and out and T with w and x", b,
+                                low);
+    }
+    y->src[4] = b;
+    y->src[5] = low;
+    return y;
 }
 
 tnn_tensor *tnn_linear_onto(tnn_graph *g, tnn_tensor *addend, tnn_tensor *w, tnn_tensor *x) {
@@ -44,14 +59,21 @@ void tnn__bias_grad(tnn_graph *g, tnn_tensor *grad, tnn_tensor *dy) {
                                           (tnn_tensor *const[]){grad, dy}));
 }
 
-void tnn__grad_linear(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad) {
+/* Of W x: 0, or of B low: 4, the place of W or B among the sources. */
+static void grad_of_product(tnn__backward *b, const tnn_tensor *node, int i, tnn_tensor *grad) {
     tnn_graph *g = tnn__backward_graph(b);
-    tnn_tensor *w = tnn__backward_value(b, node->src[0]), *x = tnn__backward_value(b, node->src[1]);
-    tnn_tensor *dw = tnn__backward_param(b, node->src[0]), *dbias = tnn__backward_param(b, node->src[2]);
+    tnn_tensor *w = tnn__backward_value(b, node->src[i]), *x = tnn__backward_value(b, node->src[i + 1]);
+    tnn_tensor *dw = tnn__backward_param(b, node->src[i]);
     if (dw) tnn__linear_dw(g, dw, grad, x);
-    if (dbias) tnn__bias_grad(g, dbias, grad);
+    if (!tnn__backward_needs(b, node->src[i + 1])) return;
+    tnn_tensor *so_far = tnn__backward_take(b, node->src[i + 1]);
+    tnn__backward_add(b, node->src[i + 1], tnn__linear_dx(g, w, grad, so_far));
+}
+
+void tnn__grad_linear(tnn__backward *b, const tnn_tensor *node, tnn_tensor *grad) {
+    tnn_tensor *dbias = tnn__backward_param(b, node->src[2]);
+    if (dbias) tnn__bias_grad(tnn__backward_graph(b), dbias, grad);
     tnn__backward_add(b, node->src[3], grad);
-    if (!tnn__backward_needs(b, node->src[1])) return;
-    tnn_tensor *so_far = tnn__backward_take(b, node->src[1]);
-    tnn__backward_add(b, node->src[1], tnn__linear_dx(g, w, grad, so_far));
+    if (node->src[4]) grad_of_product(b, node, 4, grad);
+    grad_of_product(b, node, 0, grad);
 }

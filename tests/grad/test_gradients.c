@@ -131,6 +131,17 @@ static void case_linear(fixture *f) {
     result(f, tnn_linear(f->graph, w, x, bias));
 }
 
+/* Two pairs, the second onto the first; more rows than are added at a time. */
+static void case_linear_pairs(fixture *f) {
+    enum { ROWS = 70, RANK = 3 };
+    tnn_graph *g = f->graph;
+    tnn_tensor *w = param(f, 1, 0, NE(6, 7)), *x = param(f, 1, 0, NE(6, ROWS)), *bias = param(f, 1, 0, NE(7));
+    tnn_tensor *low1 = tnn_linear(g, param(f, 0.5, 0, NE(6, RANK)), x, NULL);
+    tnn_tensor *y = tnn_linear_pair(g, w, x, bias, param(f, 0.5, 0, NE(RANK, 7)), tnn_scale(g, low1, 0.75f));
+    tnn_tensor *low2 = tnn_linear(g, param(f, 0.5, 0, NE(6, 2)), x, NULL);
+    result(f, tnn_linear_onto(g, y, param(f, 0.5, 0, NE(2, 7)), low2));
+}
+
 /* A source used twice collects both gradients. */
 static void case_add(fixture *f) {
     tnn_tensor *a = param(f, 1, 0, NE(6, T)), *b = param(f, 1, 0, NE(6, T));
@@ -424,6 +435,7 @@ static const struct {
 } cases[] = {
     {"rows", case_rows},
     {"linear", case_linear},
+    {"linear, pairs", case_linear_pairs},
     {"add", case_add},
     {"scale", case_scale},
     {"dropout", case_dropout},

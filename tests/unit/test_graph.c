@@ -222,6 +222,25 @@ static void test_errors_latch(void **state) {
     tnn_session_free(s);
 }
 
+static void test_pair_of_another_shape(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_graph *g;
+    tnn_error err;
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    tnn_tensor *w = weight(st, "w", 32, 8, 1), *b = weight(st, "b", 2, 9, 1);
+    tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 2, (const int64_t[]){32, 4});
+    tnn_tensor *low = tnn_input(g, "low", TNN_TYPE_F32, 2, (const int64_t[]){2, 4});
+    assert_null(tnn_linear_pair(g, w, x, NULL, b, low));
+    assert_int_equal(tnn_graph_status(g, &err), TNN_E_SHAPE);
+    assert_non_null(strstr(err.text, "[2, 9]"));
+    tnn_graph_free(g);
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
 static void test_store(void **state) {
     (void)state;
     tnn_session *s = open_session(1);
@@ -255,8 +274,11 @@ static void test_store(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),          cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_bad_id_is_named), cmocka_unit_test(test_errors_latch),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_bad_id_is_named),
+        cmocka_unit_test(test_errors_latch),
+        cmocka_unit_test(test_pair_of_another_shape),
         cmocka_unit_test(test_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,16 +77,27 @@ static tnn__obj round_activations(tnn__lowering *l, const tnn_tensor *x) {
 
 /* --- cutting --- */
 
+/* What n is cut into: half to one and a half times `size`, so that two or four threads share equal tasks evenly. */
+static int64_t even_size(int64_t n, int64_t size, int64_t align) {
+    const int64_t step = align > 16 ? align : 16;
+    for (int64_t n_threads = 4; n_threads >= 2; n_threads -= 2) {
+        for (int64_t even = size * 3 / 2 / step * step; even >= size / 2 && even > 0; even -= step) {
+            if (n % (n_threads * even) == 0) return even;
+        }
+    }
+    return size < align ? align : size;
+}
+
 int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align) {
+    if (n_cols >= 16) return even_size(n_out, n_out <= 256 ? 32 : 64, align);
     int64_t rows = 64;
-    if (n_out >= 4096 && n_cols < 16) rows = 128;
+    if (n_out >= 4096) rows = 128;
     if (n_out <= 256) rows = 32;
     return rows < align ? align : rows;
 }
 
 int64_t tnn__k_per_task(int64_t n_in, int64_t align) {
-    int64_t k = n_in >= 2048 ? 128 : 64;
-    return k < align ? align : k;
+    return even_size(n_in, n_in >= 2048 ? 128 : 64, align);
 }
 
 static bool can_multiply(tnn__lowering *l, const tnn_tensor *w, bool there) {
@@ -103,6 +114,17 @@ static size_t f64_scratch(const tnn_tensor *w) {
     return sizeof(double) * (size_t)w->ne[0];
 }
 
+/* The pair's rows are few and its product small: activations are as in training, in every mode. */
+static void lower_pair(tnn__lowering *l, const tnn_tensor *node, tnn__step *st, tnn__linear_state *s) {
+    const tnn_tensor *b = node->src[4];
+    bool f64 = node->type == TNN_TYPE_F64;
+    s->pair = s->bf16 ? &l->kernels->gemm_bf16[b->type] : &l->kernels->gemm_float[b->type];
+    if (!can_multiply(l, b, f64 || s->pair->run)) return;
+    size_t bytes = f64 ? f64_scratch(b) : s->pair->scratch_bytes(b->ne[0], TNN__ADDED_COLUMNS, s->rows_per_task);
+    bytes += tnn__added_bytes(node, s->rows_per_task);
+    if (bytes > st->scratch_bytes) st->scratch_bytes = bytes;
+}
+
 void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *w = node->src[0], *x = node->src[1];
     bool f64 = node->type == TNN_TYPE_F64, infer = l->graph->mode == TNN_GRAPH_INFER;
@@ -115,7 +137,8 @@ void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
                      : bf16                            ? round_activations(l, x)
                                                        : tnn__lower_obj(l, x);
     tnn__obj y = tnn__lower_obj(l, node), weights = tnn__lower_obj(l, w), bias = tnn__lower_obj(l, node->src[2]);
-    tnn__obj addend = tnn__lower_obj(l, node->src[3]);
+    tnn__obj addend = tnn__lower_obj(l, node->src[3]), b = tnn__lower_obj(l, node->src[4]);
+    tnn__obj low = node->src[5] && bf16 ? round_activations(l, node->src[5]) : tnn__lower_obj(l, node->src[5]);
     tnn__linear_state *s = tnn__lower_state(l, sizeof *s);
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->linear);
     if (!st || !s) return;
@@ -125,11 +148,14 @@ void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
     st->state = s;
     st->n_tasks = tnn__n_tasks(w->ne[1], s->rows_per_task);
     st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], x->ne[1], s->rows_per_task);
+    if (node->src[4]) lower_pair(l, node, st, s);
     tnn__step_writes(st, y);
     tnn__step_reads(st, weights);
     tnn__step_reads(st, input);
     tnn__step_reads(st, bias);
     tnn__step_reads(st, addend);
+    tnn__step_reads(st, b);
+    tnn__step_reads(st, low);
 }
 
 void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
@@ -261,7 +287,7 @@ static void lower_xent_logits(tnn__lowering *l, const tnn_tensor *node, const xe
     if (!st) return;
     bool f64 = node->type == TNN_TYPE_F64;
     st->scratch_bytes = f64 ? f64_scratch(w) : s->kernel->scratch_bytes(w->ne[0], n, s->rows_per_task);
-    if (i > 0) st->scratch_bytes += tnn__xent_added_bytes(node, n, s->rows_per_task);
+    if (i > 0) st->scratch_bytes += tnn__added_bytes(node, s->rows_per_task);
     tnn__step_writes(st, o->logits);
     tnn__step_reads(st, o->products[i].w);
     tnn__step_reads(st, o->products[i].x);

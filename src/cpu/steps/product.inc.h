@@ -38,7 +38,39 @@ static void add_to(const tnn__program *p, const real *addend, real *y, int64_t n
     }
 }
 
-/* obj y, w, x or packed, bias, addend */
+/* y[t][row0 .. row1) += W x, by way of the scratch, in which the rows of the task are a matrix of their own. */
+static void add_product(const tnn__program *p, const tnn__gemm_kernel *kernel, const gemm_args *product, int64_t row0,
+                        int64_t row1, void *scratch) {
+    int64_t n = row1 - row0, n_cols = product->n_cols;
+    real *sums = scratch, *to = product->y + row0;
+    gemm_args a = *product;
+    a.w = (const uint8_t *)a.w + (size_t)row0 * a.row_bytes;
+    a.n_out = a.y_stride = n;
+    a.y = sums;
+    for (int64_t t0 = 0; t0 < n_cols; t0 += TNN__ADDED_COLUMNS) {
+        a.n_cols = n_cols - t0 < TNN__ADDED_COLUMNS ? n_cols - t0 : TNN__ADDED_COLUMNS;
+        call_gemm(p, kernel, &a, 0, n, sums + TNN__ADDED_COLUMNS * n);
+        for (int64_t t = 0; t < a.n_cols; t++, to += product->y_stride) {
+            KERNELS(p)->add(sums + t * n, to, to, n);
+        }
+        skip_columns(&a, a.n_cols);
+    }
+}
+
+static void add_to_linear(const tnn__program *p, const tnn__step *st, int64_t row0, int64_t row1, void *scratch) {
+    const tnn__linear_state *s = st->state;
+    const tnn_tensor *b = st->node->src[4];
+    real *y = tnn__ptr(p, st->obj[0]);
+    int64_t n_cols = st->node->ne[1];
+    add_to(p, tnn__ptr(p, st->obj[4]), y, st->node->ne[0], n_cols, row0, row1);
+    if (!b) return;
+    gemm_args a = forward_args(b, tnn__ptr(p, st->obj[5]), n_cols);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[6]), 0);
+    a.y = y;
+    add_product(p, s->pair, &a, row0, row1, scratch);
+}
+
+/* obj y, w, x or packed, bias, addend, b, low */
 static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_state *s = st->state;
     const tnn_tensor *w = st->node->src[0], *x = st->node->src[1];
@@ -51,13 +83,13 @@ static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task,
     if (s->kernel->int8_activations) {
         a.act = tnn__packed_views(tnn__ptr(p, st->obj[2]), a.n_in, a.n_cols);
         s->kernel->run(&a, row0, row1, scratch);
-        add_to(p, tnn__ptr(p, st->obj[4]), a.y, a.n_out, a.n_cols, row0, row1);
+        add_to_linear(p, st, row0, row1, scratch);
         return;
     }
 #endif
     SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), 0);
     call_gemm(p, s->kernel, &a, row0, row1, scratch);
-    add_to(p, tnn__ptr(p, st->obj[4]), a.y, a.n_out, a.n_cols, row0, row1);
+    add_to_linear(p, st, row0, row1, scratch);
 }
 
 /* obj dx, w, dy, addend */
@@ -98,23 +130,15 @@ static void run_xent_logits(const tnn__program *p, const tnn__step *st, int64_t 
     call_gemm(p, s->kernel, &a, row0, row1, scratch);
 }
 
-/* obj logits (are added to), b, low: a task has its rows of B as a matrix of their own, with the result in scratch */
+/* obj logits (are added to), b, low */
 static void run_xent_add(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__xent_state *s = st->state;
-    const uint8_t *b = tnn__ptr(p, st->obj[1]);
-    gemm_args a = forward_args(s->w, b, s->row1 - s->row0);
-    int64_t n_vocab = a.n_out, row0, row1;
-    tnn__split(task, s->rows_per_task, n_vocab, &row0, &row1);
-    a.w = b + (size_t)row0 * a.row_bytes;
-    a.n_out = a.y_stride = row1 - row0;
+    gemm_args a = forward_args(s->w, tnn__ptr(p, st->obj[1]), s->row1 - s->row0);
     SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), s->row0 * a.n_in);
-    a.y = scratch;
-    call_gemm(p, s->kernel, &a, 0, a.n_out,
-              (uint8_t *)scratch + tnn__xent_added_bytes(st->node, a.n_cols, s->rows_per_task));
-    real *logits = (real *)tnn__ptr(p, st->obj[0]) + row0;
-    for (int64_t t = 0; t < a.n_cols; t++) {
-        KERNELS(p)->add(a.y + t * a.n_out, logits + t * n_vocab, logits + t * n_vocab, a.n_out);
-    }
+    a.y = tnn__ptr(p, st->obj[0]);
+    int64_t row0, row1;
+    tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
+    add_product(p, s->kernel, &a, row0, row1, scratch);
 }
 
 /* obj losses, logits (become their gradient), the gradient in BF16 (may be missing), targets, weights; a task is a row

@@ -20,6 +20,10 @@ typedef tnn__gdn_back_args_f64 gdn_back_args;
 /* Activations as the kernel takes them, from `first` elements on; rounded ones are for F32 graphs alone. */
 #define SET_OPERAND(args, field, rounded, data, first) ((args)->field = (const real *)(data) + (first))
 
+static inline void skip_columns(gemm_args *a, int64_t n) {
+    a->x += n * a->x_stride;
+}
+
 static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, const gemm_args *a, int64_t row0,
                              int64_t row1, void *scratch) {
     (void)k;
@@ -55,6 +59,13 @@ typedef tnn__gdn_back_args gdn_back_args;
         else                                                                                                           \
             (args)->field = (const float *)(data) + (first);                                                           \
     } while (0)
+
+static inline void skip_columns(gemm_args *a, int64_t n) {
+    if (a->x16)
+        a->x16 += n * a->x_stride;
+    else
+        a->x += n * a->x_stride;
+}
 
 static inline void call_gemm(const tnn__program *p, const tnn__gemm_kernel *k, const gemm_args *a, int64_t row0,
                              int64_t row1, void *scratch) {

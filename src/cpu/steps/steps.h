@@ -60,11 +60,11 @@ typedef struct tnn__rope_state {
     double magnitude;
 } tnn__rope_state;
 
-/* --- products: obj y, w, x (or its int8 form), bias, addend --- */
+/* --- products: obj y, w, x (or its int8 form), bias, addend, b, low --- */
 
 typedef struct tnn__linear_state {
-    const tnn__gemm_kernel *kernel; /* F32 only */
-    bool bf16;                      /* x is rounded */
+    const tnn__gemm_kernel *kernel, *pair; /* F32 only; pair: of B low */
+    bool bf16;                             /* x and low are rounded */
     int64_t rows_per_task;
 } tnn__linear_state;
 
@@ -93,6 +93,15 @@ tnn__act_q8 tnn__packed_views(uint8_t *base, int64_t n_in, int64_t n_rows);
  */
 int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align);
 int64_t tnn__k_per_task(int64_t n_in, int64_t align);
+
+/*
+ * A product that is added to what is there is made of so many columns at a time, in the task's scratch, before what its
+ * kernel needs.
+ */
+#define TNN__ADDED_COLUMNS 64
+static inline size_t tnn__added_bytes(const tnn_tensor *node, int64_t rows_per_task) {
+    return (size_t)(TNN__ADDED_COLUMNS * rows_per_task) * tnn__real_bytes(node);
+}
 
 /* --- attention: obj out (or parts), lse (may be missing), ranges, q, k, v, slots, mask; joining: parts --- */
 
@@ -204,11 +213,5 @@ typedef struct tnn__xent_state {
     int64_t dw_rows_per_task; /* dW: the same */
     int64_t k_per_task;       /* dx: columns of W */
 } tnn__xent_state;
-
-/* What a task of xent_add keeps in its scratch beside what the kernel does: its own logits, rows of W [rows, n]. */
-static inline size_t tnn__xent_added_bytes(const tnn_tensor *node, int64_t n, int64_t rows) {
-    size_t bytes = (size_t)(n * rows) * tnn__real_bytes(node);
-    return (bytes + TNN__ALIGN - 1) & ~(size_t)(TNN__ALIGN - 1);
-}
 
 #endif

@@ -15,7 +15,10 @@
 #include "cpu/kernels.h"
 #include "cpu/vec/gemm_tile.h"
 
-enum { WIDE_COLS = 96 }; /* columns widened at a time: 96 KiB */
+enum {
+    WIDE_COLS = 96, /* columns widened at a time: 96 KiB */
+    AHEAD = 16,     /* rows of W that are read ahead where a task has a part of each */
+};
 
 /* A matrix that is multiplied from the right: its numbers, or their BF16 form. */
 typedef struct factor {
@@ -89,11 +92,15 @@ static void gemm_dx(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *sc
     float *unpacked = scratch, *wide = unpacked + padded, *panels = wide + WIDE_COLS * KC;
     const factor dy = {a->dy, a->dy16, a->n_out, wide};
     memset(unpacked, 0, (size_t)padded * sizeof *unpacked);
+    const size_t bytes = tnn_row_bytes((int32_t)a->type, n_k);
     for (int64_t i0 = 0; i0 < a->n_out; i0 += KC) {
         int64_t rows = a->n_out - i0 < KC ? a->n_out - i0 : KC;
         const char *w = (const char *)a->w + (size_t)i0 * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
         for (int64_t i = 0; i < rows; i++) {
-            unpack(a->type, a->dy16, w + (size_t)i * a->row_bytes, unpacked, n_k);
+            const char *from = w + (size_t)i * a->row_bytes;
+            for (size_t at = 0; at < bytes && i0 + i + AHEAD < a->n_out; at += 64)
+                __builtin_prefetch(from + AHEAD * a->row_bytes + at);
+            unpack(a->type, a->dy16, from, unpacked, n_k);
             float *to = panels + i * MR;
             for (int64_t k = 0; k < padded; k += MR, to += rows * MR) {
                 TNN__UNROLL
@@ -169,8 +176,7 @@ static void set_gemm_train(tnn__kernels *k) {
 #undef X
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        int32_t block = (int32_t)tnn_type_get_info((int32_t)types[i])->block_elems, align = block < 64 ? 64 : block;
-        if (block == 1) align = MR;
+        int32_t block = (int32_t)tnn_type_get_info((int32_t)types[i])->block_elems, align = block == 1 ? MR : block;
         k->gemm_float[types[i]] = k->gemm_bf16[types[i]] = (tnn__gemm_kernel){gemm_any, false, MR, gemm_any_scratch};
         k->gemm_dx[types[i]] = k->gemm_dx_bf16[types[i]] = (tnn__gemm_dx_kernel){gemm_dx, align, gemm_dx_scratch};
     }

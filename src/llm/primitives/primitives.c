@@ -15,8 +15,10 @@ tnn_tensor *tnn__lora_low(tnn_graph *g, const tnn_forward_args *args, const tnn_
 }
 
 tnn_tensor *tnn__linear_build(tnn_graph *g, const tnn_forward_args *args, tnn__linear l, tnn_tensor *x) {
-    tnn_tensor *y = tnn_linear(g, l.weight, x, l.bias);
-    for (const tnn__lora *pair = l.lora; pair; pair = pair->next) {
+    const tnn__lora *pair = l.lora;
+    if (!pair) return tnn_linear(g, l.weight, x, l.bias);
+    tnn_tensor *low = tnn__lora_low(g, args, pair, x), *y = tnn_linear_pair(g, l.weight, x, l.bias, pair->b, low);
+    while ((pair = pair->next)) {
         y = tnn_linear_onto(g, y, pair->b, tnn__lora_low(g, args, pair, x));
     }
     return y;
