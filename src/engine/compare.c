@@ -34,7 +34,7 @@ static double log_sum_exp(const float *x, int64_t n, int64_t *top) {
     }
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        sum += (double)expf(x[i] - x[*top]);
+        sum += exp((double)x[i] - (double)x[*top]);
     }
     return log(sum) + (double)x[*top];
 }
