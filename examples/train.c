@@ -1,6 +1,6 @@
 /*
  * Fine-tunes a model: low-rank pairs beside its weights (lora), or every weight (full). A run that was stopped goes on
- * when the program is started again.
+ * with tnn_run_open in the place of tnn_run_new, or by tnn train --resume RUN.
  *
  *   train lora|full MODEL.gguf DATA RUN [STEPS]
  *

@@ -124,23 +124,33 @@ static void *field(tnn_train_config *c, const tnn_setting *s) {
     return (char *)c + s->offset;
 }
 
+static bool fits_int(const tnn_setting *s, int64_t value) {
+    return (double)value >= s->lo && (double)value <= s->hi;
+}
+
+static bool fits_float(const tnn_setting *s, double value) {
+    return isfinite(value) && value >= s->lo && value <= s->hi;
+}
+
+static tnn_status out_of_range(const tnn_setting *s, const char *text, tnn_error *err) {
+    if (s->kind == TNN_SETTING_INT)
+        return tnn__fail(err, TNN_E_ARG, "%s %s: give a whole number from %.0f to %.0f", s->name, text, s->lo, s->hi);
+    return tnn__fail(err, TNN_E_ARG, "%s %s: give a number from %g to %g", s->name, text, s->lo, s->hi);
+}
+
 static tnn_status set_number(tnn_train_config *c, const tnn_setting *s, const char *text, tnn_error *err) {
     char *end;
     errno = 0;
     if (s->kind == TNN_SETTING_INT) {
         long long value = strtoll(text, &end, 10);
-        if (end != text && *end == 0 && errno == 0 && (double)value >= s->lo && (double)value <= s->hi) {
-            *(int64_t *)field(c, s) = value;
-            return TNN_OK;
-        }
-        return tnn__fail(err, TNN_E_ARG, "%s %s: give a whole number from %.0f to %.0f", s->name, text, s->lo, s->hi);
-    }
-    double value = strtod(text, &end);
-    if (end != text && *end == 0 && isfinite(value) && value >= s->lo && value <= s->hi) {
-        *(double *)field(c, s) = value;
+        if (end == text || *end || errno || !fits_int(s, value)) return out_of_range(s, text, err);
+        *(int64_t *)field(c, s) = value;
         return TNN_OK;
     }
-    return tnn__fail(err, TNN_E_ARG, "%s %s: give a number from %g to %g", s->name, text, s->lo, s->hi);
+    double value = strtod(text, &end);
+    if (end == text || *end || !fits_float(s, value)) return out_of_range(s, text, err);
+    *(double *)field(c, s) = value;
+    return TNN_OK;
 }
 
 static tnn_status set_choice(tnn_train_config *c, const tnn_setting *s, const char *text, tnn_error *err) {
@@ -189,23 +199,6 @@ tnn_status tnn_train_config_set(tnn_train_config *c, const char *name, const cha
 
 /* --- checks --- */
 
-static json_t *to_json(const tnn_train_config *c, const tnn_setting *s) {
-    const void *at = (const char *)c + s->offset;
-    switch (s->kind) {
-    case TNN_SETTING_STRING:
-        return json_string(*(const char *const *)at);
-    case TNN_SETTING_INT:
-        return json_integer(*(const int64_t *)at);
-    case TNN_SETTING_FLOAT:
-        return json_real(*(const double *)at);
-    case TNN_SETTING_FLAG:
-        return json_boolean(*(const bool *)at);
-    case TNN_SETTING_CHOICE:
-        return json_string(s->names[*(const int64_t *)at]);
-    }
-    return NULL;
-}
-
 static bool is_default(const tnn_train_config *c, const tnn_setting *s) {
     tnn_train_config standard = tnn_train_config_default((tnn_recipe)c->recipe);
     const char *x = (const char *)c + s->offset, *y = (const char *)&standard + s->offset;
@@ -231,28 +224,91 @@ const char *tnn__config_body_setting(const tnn_train_config *c, const char *exce
     return NULL;
 }
 
-tnn_status tnn__config_check_strings(const tnn_train_config *c, tnn_error *err) {
-    for (int i = 0; i < N_SETTINGS; i++) {
-        tnn_setting s = filled(i);
-        if (s.kind != TNN_SETTING_STRING) continue;
-        json_t *value = to_json(c, &s);
-        if (!value) return tnn__fail(err, TNN_E_ARG, "%s is no valid UTF-8, which config.json needs", s.name);
-        json_decref(value);
+static int n_names(const char *const *names) {
+    int n = 0;
+    while (names[n]) {
+        n++;
+    }
+    return n;
+}
+
+static bool is_text(const char *s) {
+    json_t *value = json_string(s);
+    json_decref(value);
+    return value != NULL;
+}
+
+static tnn_status check_setting(const tnn_train_config *c, const tnn_setting *s, tnn_error *err) {
+    const void *at = (const char *)c + s->offset;
+    char number[32];
+    switch (s->kind) {
+    case TNN_SETTING_STRING:
+        if (is_text(*(const char *const *)at)) return TNN_OK;
+        return tnn__fail(err, TNN_E_ARG, "%s is %s", s->name,
+                         *(const char *const *)at ? "no valid UTF-8, which config.json needs"
+                                                  : "NULL: an empty string is what is not given");
+    case TNN_SETTING_INT:
+        snprintf(number, sizeof number, "%" PRId64, *(const int64_t *)at);
+        return fits_int(s, *(const int64_t *)at) ? TNN_OK : out_of_range(s, number, err);
+    case TNN_SETTING_FLOAT:
+        snprintf(number, sizeof number, "%g", *(const double *)at);
+        return fits_float(s, *(const double *)at) ? TNN_OK : out_of_range(s, number, err);
+    case TNN_SETTING_CHOICE:
+        if (*(const int64_t *)at >= 0 && *(const int64_t *)at < n_names(s->names)) return TNN_OK;
+        return tnn__fail(err, TNN_E_ARG, "%s %" PRId64 " is none of its values", s->name, *(const int64_t *)at);
+    case TNN_SETTING_FLAG:
+        break;
     }
     return TNN_OK;
 }
 
+tnn_status tnn__config_check(const tnn_train_config *c, tnn_error *err) {
+    tnn_status status = TNN_OK;
+    for (int i = 0; i < N_SETTINGS && !status; i++) {
+        tnn_setting s = filled(i);
+        status = check_setting(c, &s, err);
+    }
+    return status;
+}
+
 /* --- config.json --- */
 
-char *tnn__config_to_json(const tnn_train_config *c, uint64_t base_hash) {
+static json_t *to_json(const tnn_train_config *c, const tnn_setting *s) {
+    const void *at = (const char *)c + s->offset;
+    switch (s->kind) {
+    case TNN_SETTING_STRING:
+        return json_string(*(const char *const *)at);
+    case TNN_SETTING_INT:
+        return json_integer(*(const int64_t *)at);
+    case TNN_SETTING_FLOAT:
+        return json_real(*(const double *)at);
+    case TNN_SETTING_FLAG:
+        return json_boolean(*(const bool *)at);
+    case TNN_SETTING_CHOICE:
+        return json_string(s->names[*(const int64_t *)at]);
+    }
+    return NULL;
+}
+
+static void put_hash(json_t *object, const char *name, uint64_t hash) {
+    char text[24];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    json_object_set_new(object, name, json_string(text));
+}
+
+static uint64_t get_hash(const json_t *object, const char *name) {
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? strtoull(text, NULL, 16) : 0;
+}
+
+char *tnn__config_to_json(const tnn_train_config *c, const tnn__run_hashes *hashes) {
     json_t *object = json_object();
-    char hash[24];
     for (int i = 0; i < N_SETTINGS && object; i++) {
         tnn_setting s = filled(i);
         if (s.recipes >> c->recipe & 1) json_object_set_new(object, s.name, to_json(c, &s));
     }
-    snprintf(hash, sizeof hash, "%016" PRIx64, base_hash);
-    json_object_set_new(object, "base_hash", json_string(hash));
+    put_hash(object, "base_hash", hashes->base);
+    put_hash(object, "data_hash", hashes->data);
     char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(object);
     return text;
@@ -290,14 +346,13 @@ static tnn_status read_settings(tnn_train_config *c, const json_t *object, const
     return status;
 }
 
-tnn_status tnn__config_from_json(tnn_train_config *c, uint64_t *base_hash, const char *text, const char *path,
+tnn_status tnn__config_from_json(tnn_train_config *c, tnn__run_hashes *hashes, const char *text, const char *path,
                                  void **owner, tnn_error *err) {
     json_error_t why;
     json_t *object = json_loads(text, 0, &why);
     *owner = object;
     if (!json_is_object(object)) return tnn__fail(err, TNN_E_FORMAT, "%s: %s", path, object ? "no object" : why.text);
-    const char *hash = json_string_value(json_object_get(object, "base_hash"));
-    *base_hash = hash ? strtoull(hash, NULL, 16) : 0;
+    *hashes = (tnn__run_hashes){get_hash(object, "base_hash"), get_hash(object, "data_hash")};
     return read_settings(c, object, path, err);
 }
 

@@ -84,7 +84,7 @@ static tnn_status make_folders(const loop *l) {
 static tnn_status write_config(const loop *l) {
     char path[PATH_SIZE];
     tnn__atomic_file *f;
-    char *text = tnn__config_to_json(&l->r->config, l->r->base_hash);
+    char *text = tnn__config_to_json(&l->r->config, &l->r->hashes);
     if (!text) return tnn__fail_nomem(l->err, "config.json", 0);
     const tnn_allocator *a = &l->r->session->alloc;
     tnn_status status = tnn__atomic_open(&f, path_in(l, "config.json", path), strlen(text), NULL, a, l->err);
@@ -124,7 +124,7 @@ static bool save(loop *l) {
     tnn_error why;
     int64_t step = tnn_trainer_step(l->r->trainer);
     checkpoint_path(l, step, path);
-    l->state.base_hash = l->r->base_hash;
+    l->state.base_hash = l->r->hashes.base;
     tnn_status status =
         tnn__checkpoint_save(path, l->r->trainer, &l->state, l->r->file_ops, &l->r->session->alloc, &why);
     tnn_checkpoint_state written;
@@ -163,7 +163,7 @@ static tnn_status restore(loop *l) {
     for (int64_t step = checkpoint_below(l, l->r->config.iters + 1); step >= 0; step = checkpoint_below(l, step)) {
         tnn_checkpoint_state state;
         tnn_status status = tnn_checkpoint_peek(checkpoint_path(l, step, path), &state, NULL, &why);
-        if (!status && state.base_hash != l->r->base_hash) {
+        if (!status && state.base_hash != l->r->hashes.base) {
             return tnn__fail(l->err, TNN_E_STATE,
                              "%s has changed since this run began; put the old file back, or start a new run",
                              l->r->config.model);
@@ -482,6 +482,7 @@ static tnn_status begin(loop *l) {
     if (data.n_skipped > 0)
         say(l, "%" PRId64 " of %" PRId64 " rows have nothing to learn from and are left out", data.n_skipped,
             data.n_rows);
+    if (l->r->data_changed) say(l, "the data have changed since this run began: it goes on with what they are now");
     if (!tnn__run_names_template(l->r))
         say(l, "rows are written as %s, which the result does not name: chat with it by --chat-template %s",
             tnn_chat_template_name(l->r->chat), tnn_chat_template_name(l->r->chat));
@@ -543,14 +544,14 @@ tnn_status tnn_run_open(tnn_run **out, tnn_session *s, const char *folder, tnn_e
     char path[PATH_SIZE], *text;
     size_t size;
     tnn_train_config config;
-    uint64_t base_hash;
+    tnn__run_hashes hashes;
     void *owner;
     *out = NULL;
     if (strlen(folder) + 64 > PATH_SIZE) return tnn__fail(err, TNN_E_ARG, "the path of the run is too long");
     snprintf(path, sizeof path, "%s/config.json", folder);
     tnn_status status = tnn__file_read(path, 1 << 20, &s->alloc, &text, &size, err);
     if (status) return status;
-    status = tnn__config_from_json(&config, &base_hash, text, path, &owner, err);
+    status = tnn__config_from_json(&config, &hashes, text, path, &owner, err);
     tnn__free(&s->alloc, text, size + 1, 1);
     if (!status) status = tnn_run_new(out, s, &config, err);
     if (status) {
@@ -558,7 +559,8 @@ tnn_status tnn_run_open(tnn_run **out, tnn_session *s, const char *folder, tnn_e
         return status;
     }
     (*out)->config_owner = owner;
-    if (base_hash != (*out)->base_hash) {
+    (*out)->data_changed = hashes.data && hashes.data != (*out)->hashes.data;
+    if (hashes.base != (*out)->hashes.base) {
         status =
             tnn__fail(err, TNN_E_STATE,
                       "%s has changed since this run began; put the old file back, or start a new run", config.model);

@@ -14,8 +14,9 @@
 struct tnn_run {
     tnn_session *session;
     tnn_train_config config;
-    void *config_owner;   /* of its strings, when read from a file */
-    uint64_t base_hash;   /* of config.model; 0: none */
+    void *config_owner; /* of its strings, when read from a file */
+    tnn__run_hashes hashes;
+    bool data_changed;    /* since the run began */
     tnn_gguf *base;       /* config.model, or NULL */
     tnn_gguf *vocabulary; /* where the tokenizer comes from; base, or one of its own */
     void *vocabulary_bytes;

@@ -9,8 +9,10 @@
 
 #include <tinynn/export.h>
 
+#include "base/checksum.h"
 #include "base/rng.h"
 #include "engine/checkpoint.h"
+#include "engine/dataset.h"
 #include "gguf/reader.h"
 #include "recipes/run.h"
 #include "text/byte_vocabulary.h"
@@ -69,7 +71,7 @@ static tnn_status open_base(tnn_run *r, tnn_error *err) {
                          tnn__recipe_name((tnn_recipe)r->config.recipe));
     }
     tnn_status status = open_gguf(r, &r->base, r->config.model, err);
-    if (!status) r->base_hash = tnn__gguf_hash(r->base);
+    if (!status) r->hashes.base = tnn__gguf_hash(r->base);
     return status;
 }
 
@@ -92,6 +94,21 @@ static tnn_status open_split(tnn_run *r, const char *split, tnn_dataset **out, t
 static tnn_status open_text(tnn_run *r, const char *path, tnn_dataset **out, tnn_error *err) {
     tnn_dataset_options o = {.max_length = r->config.max_seq_length, .seed = (uint64_t)r->config.seed};
     return tnn_dataset_open_text(out, path, r->tokenizer, &o, &r->session->alloc, err);
+}
+
+static void add_data(tnn__checksum *sum, const tnn_dataset *d) {
+    if (!d) return;
+    tnn__checksum_add(sum, d->ids.data, d->ids.n * sizeof *d->ids.data);
+    tnn__checksum_add(sum, d->trained.data, d->trained.n);
+    tnn__checksum_add(sum, d->begins, (size_t)(d->stats.n_sequences + 1) * sizeof *d->begins);
+}
+
+static uint64_t hash_of_data(const tnn_run *r) {
+    tnn__checksum sum = tnn__checksum_begin();
+    add_data(&sum, r->train);
+    add_data(&sum, r->valid);
+    uint64_t value = tnn__checksum_end(&sum);
+    return value ? value : 1;
 }
 
 static tnn_status open_data(tnn_run *r, tnn_error *err) {
@@ -463,7 +480,7 @@ static tnn_status check_shape(const tnn_train_config *c, tnn_error *err) {
 /* What can be told before a file is opened. */
 static tnn_status check_config(const tnn_train_config *c, tnn_error *err) {
     int32_t compute_type = tnn_type_from_name(c->dtype);
-    tnn_status status = tnn__config_check_strings(c, err);
+    tnn_status status = tnn__config_check(c, err);
     if (!status) status = check_shape(c, err);
     if (status) return status;
     if (given(c->data) && given(c->valid_text))
@@ -521,6 +538,7 @@ static tnn_status set_up(tnn_run *r, tnn_error *err) {
     if (!status) status = open_base(r, err);
     if (!status) status = open_vocabulary(r, err);
     if (!status) status = open_data(r, err);
+    if (!status) r->hashes.data = hash_of_data(r);
     if (!status) status = check_patience(r, err);
     if (!status) status = count_steps(r, err);
     if (!status) status = make_weights(r, err);

@@ -95,6 +95,17 @@ for curve in curves:
     assert len(steps) == len(set(steps)) >= 2, steps
 PYTHON
 
+# Data that changed before a run goes on are told.
+mkdir moving
+cp data/train.jsonl moving
+# shellcheck disable=SC2086
+expect 0 "$TNN" train full tiny.gguf --data moving $small --iters 1 --out moved
+expect 0 "$TNN" train --resume moved
+! grep -q 'data have changed' err || fail "the data are the same"
+sed 's/one/six/' data/train.jsonl >moving/train.jsonl
+expect 0 "$TNN" train --resume moved
+expect_err 'the data have changed'
+
 # A template that the result's file does not name is told; one that it names is not.
 # shellcheck disable=SC2086
 expect 0 "$TNN" train scratch --data data --tokenizer bytes --chat-template chatml $shape --max-seq-length 256 \

@@ -360,6 +360,28 @@ static void test_patience(void **state) {
     tnn_session_free(s);
 }
 
+/* Settings that a program writes into the structure are held to the ranges that flags are held to. */
+static void test_settings_out_of_range(void **state) {
+    (void)state;
+    char text[600];
+    tnn_session *s = open_session(1);
+    tnn_setting setting;
+    for (int i = 0; tnn_setting_get(i, &setting); i++) {
+        tnn_train_config c = tiny_config(text);
+        tnn_run *r;
+        tnn_error err;
+        void *at = (char *)&c + setting.offset;
+        if (setting.kind == TNN_SETTING_FLAG) continue;
+        if (setting.kind == TNN_SETTING_INT) *(int64_t *)at = (int64_t)setting.lo - 1;
+        if (setting.kind == TNN_SETTING_FLOAT) *(double *)at = NAN;
+        if (setting.kind == TNN_SETTING_CHOICE) *(int64_t *)at = -1;
+        if (setting.kind == TNN_SETTING_STRING) *(const char **)at = i % 2 ? "\xff" : NULL;
+        assert_int_equal(tnn_run_new(&r, s, &c, &err), TNN_E_ARG);
+        if (strncmp(err.text, setting.name, strlen(setting.name)) != 0) fail_msg("%s: %s", setting.name, err.text);
+    }
+    tnn_session_free(s);
+}
+
 /* A folder whose config.json is gone is no new one: its checkpoints are another run's. */
 static void test_checkpoints_of_another_run(void **state) {
     (void)state;
@@ -711,6 +733,7 @@ int main(void) {
         cmocka_unit_test(test_finished),
         cmocka_unit_test(test_another_run_in_the_folder),
         cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_settings_out_of_range),
         cmocka_unit_test(test_checkpoints_of_another_run),
         cmocka_unit_test(test_locked),
         cmocka_unit_test(test_killed_anywhere),
