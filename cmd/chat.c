@@ -153,7 +153,8 @@ static int run(void *p) {
     chat_verb_args *args = p;
     chat c = {.args = args};
     sample_args_pick_seed(&args->sample);
-    int code = open_engine(&c.engine, &args->file, &args->compute);
+    int code = context_check(&args->context);
+    if (code == UI_OK) code = open_engine(&c.engine, &args->file, &args->compute);
     if (code == UI_OK) code = open_adapters(&c.engine, &args->adapters, NULL);
     if (code == UI_OK) code = conversation_begin(&c.conversation, c.engine.model, &args->chat);
     if (code == UI_OK) code = open_seq(&c.engine, &args->context, NULL);

@@ -120,8 +120,10 @@ static int run(void *p) {
     if (args->context.n_batch == 0)
         args->context.n_batch = args->context.n_ctx / 2 < 1024 ? args->context.n_ctx / 2 : 512;
     int code = taps_begin(&w.taps, &args->taps);
+    if (code == UI_OK) code = context_check(&args->context);
+    if (code == UI_OK && args->taps.out) code = check_not_model(args->taps.out, &args->file);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters, NULL);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->taps.out);
     if (code == UI_OK) code = read_ids(args, &e, &ids);
     if (code == UI_OK) code = open_seq(&e, &args->context, w.taps.globs);
     if (code == UI_OK) code = measure(args, &e, &ids, &w);

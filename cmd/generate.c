@@ -109,6 +109,7 @@ static void save_prompt(generation *gen) {
 static bool on_batch(void *ctx, int64_t pos, int64_t n, const float *logits) {
     generation *gen = ctx;
     (void)logits;
+    gen->n_computed += n;
     ui_progress_update(&gen->progress, pos + n, gen->n_prompt, NULL);
     if (pos + n == gen->n_prompt) end_progress(gen);
     if (gen->taps) gen->code = taps_collect(gen->taps, gen->engine->seq);
@@ -148,6 +149,7 @@ int generation_run(generation *gen, const tnn_ids *prompt) {
     gen->text.n = 0;
     gen->has_token = false;
     gen->n_prompt = (int64_t)prompt->n;
+    gen->n_computed = 0;
     gen->progress = ui_progress_begin("prompt");
     double start = ui_seconds();
     tnn_status status = tnn_seq_generate(q, prompt->data, gen->n_prompt, &options, &gen->result, &err);
@@ -171,9 +173,9 @@ double tokens_per_second(int64_t tokens, double seconds) {
 
 void generation_print_timings(const generation *gen) {
     const tnn_generate_result *r = &gen->result;
-    int64_t computed = r->n_prompt - r->n_reused;
     fprintf(stderr, "prompt %" PRId64 " tokens", r->n_prompt);
     if (r->n_reused) fprintf(stderr, ", %" PRId64 " of them known", r->n_reused);
-    fprintf(stderr, " (%.1f tok/s), %" PRId64 " new (%.1f tok/s), %s\n", tokens_per_second(computed, r->prompt_seconds),
-            r->n_generated, tokens_per_second(r->n_generated, r->decode_seconds), tnn_finish_name(r->finish));
+    fprintf(stderr, " (%.1f tok/s), %" PRId64 " new (%.1f tok/s), %s\n",
+            tokens_per_second(gen->n_computed, r->prompt_seconds), r->n_generated,
+            tokens_per_second(r->n_generated, r->decode_seconds), tnn_finish_name(r->finish));
 }

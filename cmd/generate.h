@@ -34,6 +34,7 @@ typedef struct generation {
     tnn_text text;            /* all of it; freed by generation_end */
     int code;                 /* of what went wrong in a callback */
     int64_t n_prompt;         /* for the progress line */
+    int64_t n_computed;       /* of the prompt: what was not known already */
     bool has_token;           /* one was generated */
     ui_progress progress;
     tnn_generate_result result;

@@ -93,15 +93,25 @@ static void init(void *p) {
     args->context.kv_type = "F32";
 }
 
+static int check_args(const logits_args *args) {
+    if (!args->out) return ui_error(UI_USAGE, "-o FILE is missing: where the rows go");
+    int code = context_check(&args->context);
+    if (strcmp(args->out, "-") == 0)
+        return args->json ? ui_error(UI_USAGE, "-o - and --json exclude each other: one thing on stdout") : code;
+    if (code == UI_OK) code = check_parent(args->out);
+    return code == UI_OK ? check_not_model(args->out, &args->file) : code;
+}
+
 static int run(void *p) {
     logits_args *args = p;
     engine e = {0};
     tnn_ids ids = {0};
     sink s = {0};
-    if (!args->out) return ui_error(UI_USAGE, "-o FILE is missing: where the rows go");
-    int code = taps_begin(&s.taps, &args->taps);
+    int code = check_args(args);
+    if (code == UI_OK) code = taps_begin(&s.taps, &args->taps);
+    if (code == UI_OK && args->taps.out) code = check_not_model(args->taps.out, &args->file);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters, NULL);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->out);
     if (code == UI_OK)
         code = input_prompt(&args->prompt, tnn_model_tokenizer(e.model), tnn_model_hparams(e.model)->n_vocab, &ids);
     if (code == UI_OK && ids.n == 0) code = ui_error(UI_USAGE, "the prompt is empty; give at least one token");

@@ -118,14 +118,6 @@ static int check_args(const merge_args *args, int32_t *type) {
     return check_output(args->out);
 }
 
-static int check_model(const merge_args *args) {
-    char *path;
-    int code = open_find(&args->file, &path);
-    if (code == UI_OK) code = check_not_input(args->out, path);
-    free(path);
-    return code;
-}
-
 /* The text to compare over: what is wrong with it is told before anything is written. */
 static int read_text(const merge_args *args, const engine *e, tnn_ids *ids) {
     prompt_args prompt = {.file = args->text};
@@ -153,7 +145,7 @@ static int run(void *p) {
     tnn_comparison comparison = {0};
     tnn_ids ids = {0};
     int code = check_args(args, &type);
-    if (code == UI_OK) code = check_model(args);
+    if (code == UI_OK) code = check_not_model(args->out, &args->file);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
     if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->out);
     if (code == UI_OK) code = read_text(args, &e, &ids);

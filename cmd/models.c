@@ -55,20 +55,35 @@ static bool shard_of(const char *path, int *number, int *count) {
     return n > 20 && sscanf(path + n - 20, "-%5d-of-%5d.gguf%n", number, count, &end) == 2 && end == 20;
 }
 
-static uint64_t total_bytes(const char *path, const struct stat *first) {
-    int number, count;
-    if (!shard_of(path, &number, &count)) return (uint64_t)first->st_size;
-    uint64_t bytes = (uint64_t)first->st_size;
+/* What is found at shard i of the file at path, which is a shard too. */
+static bool stat_shard(const char *path, int i, int count, struct stat *st) {
     size_t n = strlen(path) - 20;
     char *shard = malloc(n + 64);
-    for (int i = 2; shard && i <= count; i++) {
-        struct stat st;
-        snprintf(shard, n + 64, "%.*s-%05d-of-%05d.gguf", (int)n, path, i, count);
-        if (stat(shard, &st) != 0) break;
-        bytes += (uint64_t)st.st_size;
-    }
+    if (!shard) return false;
+    snprintf(shard, n + 64, "%.*s-%05d-of-%05d.gguf", (int)n, path, i, count);
+    bool found = stat(shard, st) == 0;
     free(shard);
+    return found;
+}
+
+static uint64_t total_bytes(const char *path, const struct stat *first) {
+    int number, count;
+    uint64_t bytes = (uint64_t)first->st_size;
+    if (!shard_of(path, &number, &count)) return bytes;
+    struct stat st;
+    for (int i = 2; i <= count && stat_shard(path, i, count, &st); i++)
+        bytes += (uint64_t)st.st_size;
     return bytes;
+}
+
+bool models_has_file(const char *path, const char *file) {
+    struct stat wanted, st;
+    int number, count = 1;
+    if (stat(file, &wanted) != 0 || stat(path, &st) != 0) return false;
+    if (!shard_of(path, &number, &count)) count = 1;
+    for (int i = 2; st.st_dev != wanted.st_dev || st.st_ino != wanted.st_ino; i++)
+        if (i > count || !stat_shard(path, i, count, &st)) return false;
+    return true;
 }
 
 static bool is_known(const model_list *list, const struct stat *st) {

@@ -5,6 +5,7 @@
 #ifndef CMD_MODELS_H
 #define CMD_MODELS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -32,5 +33,8 @@ void models_free(model_list *list);
  * in it or holds it. Returns the exit status; *path is then malloc'd. None or several are errors that say which.
  */
 int models_find(const char *model, char **path);
+
+/* Whether `file` is, by whatever name, the file at path or a further shard of it. */
+bool models_has_file(const char *path, const char *file);
 
 #endif

@@ -1,6 +1,7 @@
 /* Opening files, models and sequences as the shared options say. */
 #include "open.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,16 +66,42 @@ int open_gguf(tnn_gguf **out, const char *path, const file_args *file) {
     return tnn_gguf_open(out, path, &options, &err) == TNN_OK ? UI_OK : ui_fail(&err);
 }
 
+int check_parent(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!*path) return ui_error(UI_USAGE, "the name of the output file is empty");
+    if (!slash || slash == path) return UI_OK;
+    char *folder = strdup(path);
+    if (!folder) return ui_error(UI_FAILURE, "out of memory");
+    folder[slash - path] = 0;
+    struct stat st;
+    int code = UI_OK;
+    if (stat(folder, &st) != 0) {
+        code = ui_error(UI_USAGE, "%s: the folder %s: %s; make it first", path, folder, strerror(errno));
+    } else if (!S_ISDIR(st.st_mode)) {
+        code = ui_error(UI_USAGE, "%s: %s is no folder; name another", path, folder);
+    }
+    free(folder);
+    return code;
+}
+
 int check_output(const char *path) {
     struct stat st;
-    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) return UI_OK;
+    if (stat(path, &st) != 0) return check_parent(path);
+    if (S_ISREG(st.st_mode)) return UI_OK;
     return ui_error(UI_USAGE, "%s is there and no ordinary file; name another", path);
 }
 
 int check_not_input(const char *out, const char *input) {
-    struct stat x, y;
-    if (stat(input, &x) != 0 || stat(out, &y) != 0 || x.st_dev != y.st_dev || x.st_ino != y.st_ino) return UI_OK;
+    if (!models_has_file(input, out)) return UI_OK;
     return ui_error(UI_USAGE, "%s is the input; write to another file", out);
+}
+
+int check_not_model(const char *out, const file_args *file) {
+    char *path;
+    int code = open_find(file, &path);
+    if (code == UI_OK) code = check_not_input(out, path);
+    free(path);
+    return code;
 }
 
 static void on_log(void *ctx, tnn_log_level level, const char *text) {
@@ -147,6 +174,11 @@ int context_kv_type(const context_args *args, tnn_type *type) {
         return ui_error(UI_USAGE, "--kv-type: '%s' is not one of f32, f16, bf16, q8_0", args->kv_type);
     *type = (tnn_type)t;
     return UI_OK;
+}
+
+int context_check(const context_args *args) {
+    tnn_type unused;
+    return context_kv_type(args, &unused);
 }
 
 int open_seq(engine *e, const context_args *context, const char *taps) {

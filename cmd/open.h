@@ -40,15 +40,19 @@ extern const arg_option context_options[];
 void context_args_init(context_args *args); /* defaults, from the library's */
 
 int context_kv_type(const context_args *args, tnn_type *type);
+int context_check(const context_args *args); /* what the option table cannot check, before a model is opened */
 
 /* The path that MODEL means, malloc'd; NULL on failure. */
 int open_find(const file_args *file, char **path);
 int open_gguf(tnn_gguf **out, const char *path, const file_args *file);
 
-/* A file that is written whole takes the place of what is there: a device or a pipe must not be lost that way. */
+/* Before anything is computed: the folder of an output file is there. */
+int check_parent(const char *path);
+/* The same, and a file that is written whole takes the place of what is there: no device or pipe must be lost so. */
 int check_output(const char *path);
-/* `out` is not the file that is read. */
+/* `out` is not the file that is read, nor a further shard of it. */
 int check_not_input(const char *out, const char *input);
+int check_not_model(const char *out, const file_args *file);
 
 typedef struct engine {
     tnn_session *session;

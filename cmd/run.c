@@ -96,7 +96,7 @@ static int print_json(const run_args *args, const generation *gen, const tnn_ids
     json_object_set_new(object, "prompt_seconds", json_number(r->prompt_seconds));
     json_object_set_new(object, "decode_seconds", json_number(r->decode_seconds));
     json_object_set_new(object, "prompt_tokens_per_second",
-                        json_number(tokens_per_second(r->n_prompt, r->prompt_seconds)));
+                        json_number(tokens_per_second(gen->n_computed, r->prompt_seconds)));
     json_object_set_new(object, "decode_tokens_per_second",
                         json_number(tokens_per_second(r->n_generated, r->decode_seconds)));
     json_object_set_new(object, "taps", taps_json(gen->taps));
@@ -143,8 +143,11 @@ static int run(void *p) {
     taps t;
     sample_args_pick_seed(&args->sample);
     int code = taps_begin(&t, &args->taps);
+    if (code == UI_OK) code = context_check(&args->context);
+    if (code == UI_OK && args->prompt_cache) code = check_output(args->prompt_cache);
+    if (code == UI_OK && args->taps.out) code = check_not_model(args->taps.out, &args->file);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters, NULL);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->taps.out);
     if (code == UI_OK) code = encode(args, e.model, &prompt);
     if (code == UI_OK) code = open_seq(&e, &args->context, t.globs);
     if (code == UI_OK) code = take_up_cache(args, &e);

@@ -36,8 +36,10 @@ struct tap {
 int taps_begin(taps *t, const tap_args *args) {
     *t = (taps){.keep = args->out != NULL};
     size_t size = 1;
-    for (int i = 0; i < args->globs.n; i++)
+    for (int i = 0; i < args->globs.n; i++) {
+        if (!*args->globs.items[i]) return ui_error(UI_USAGE, "--tap: an empty glob names no stage");
         size += strlen(args->globs.items[i]) + 1;
+    }
     if (args->globs.n == 0)
         return args->out ? ui_error(UI_USAGE, "--tap-out needs a tap to write: --tap 'blk.*.resid_post'") : UI_OK;
     int code = args->out ? check_output(args->out) : UI_OK;

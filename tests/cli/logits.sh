@@ -40,7 +40,13 @@ python3 -c 'import sys; sys.exit(open("rows", "rb").read() not in open("taps.ggu
     fail "the tap of the logits is not the rows"
 
 expect_error 2 '-o FILE is missing' -- "$TNN" logits "$model" --prompt-ids 1
-expect_error 1 'no-such-folder/rows' -- "$TNN" logits "$model" --prompt-ids 1 -o no-such-folder/rows
+expect_error 2 'no-such-folder/rows' -- "$TNN" logits "$model" --prompt-ids 1 -o no-such-folder/rows
+cp "$model" model.gguf
+expect_error 2 'is the input' -- "$TNN" logits model.gguf --prompt-ids 1 -o ./model.gguf
+ln -s model.gguf link.gguf
+expect_error 2 'is the input' -- "$TNN" logits link.gguf --prompt-ids 1 -o model.gguf
+cmp -s model.gguf "$model" || fail "the model was written over"
+expect_error 2 '--json' -- "$TNN" logits "$model" --prompt-ids 1 -o - --json
 expect_error 2 'no-such-tap' 'resid_post' -- "$TNN" logits "$model" --prompt-ids 1 -o rows --tap no-such-tap
 expect_error 2 '--tap-out' -- "$TNN" logits "$model" --prompt-ids 1 -o rows --tap-out x
 if [ -w /dev/full ]; then

@@ -52,7 +52,7 @@ expect_error 2 'is the input' -- "$TNN" quantize tiny.gguf ./tiny.gguf Q8_0
 expect_error 2 'quantised already' -- "$TNN" quantize one.gguf kept.gguf Q4_0 --no-requantize
 expect_error 2 '--output-tensor-type' -- "$TNN" quantize tiny.gguf kept.gguf Q8_0 --output-tensor-type X
 expect_error 2 'no ordinary file' -- "$TNN" quantize tiny.gguf /dev/null Q8_0
-expect_error 1 'no-such-folder' -- "$TNN" quantize tiny.gguf no-such-folder/out.gguf Q8_0
+expect_error 2 'no-such-folder' -- "$TNN" quantize tiny.gguf no-such-folder/out.gguf Q8_0
 python3 "$TESTS/cli/make_model.py" iq.gguf --iq
 expect 0 "$TNN" quantize iq.gguf out.gguf Q8_0 # a vector is copied, whatever its type
 python3 - <<'PYTHON'
@@ -71,6 +71,8 @@ cmp -s one.gguf kept.gguf || fail "a refused call changed a file"
 
 # A split model becomes one file.
 python3 "$TESTS/cli/split_model.py" tiny.gguf split
+expect_error 2 'is the input' -- "$TNN" quantize split-00001-of-00002.gguf split-00002-of-00002.gguf Q8_0
+expect_error 2 'is empty' -- "$TNN" quantize split-00001-of-00002.gguf '' Q8_0
 expect 0 "$TNN" quantize split-00001-of-00002.gguf joined.gguf Q8_0
 expect 0 "$TNN" show joined.gguf --json --metadata
 expect_json 'd["n_tensors"] == 21 and not any(k.startswith("split.") for k in d["metadata"])'
