@@ -46,12 +46,15 @@ int input_file(const char *path, tnn_text *text) {
     if (!file) return ui_error(UI_USAGE, "%s: %s", path, strerror(errno));
     char buffer[1 << 16];
     tnn_error err = {.status = TNN_OK};
-    size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, file)) > 0)
-        if (tnn_text_append(text, buffer, n, &err) != TNN_OK) break;
+    size_t n = sizeof buffer;
+    while (n == sizeof buffer && err.status == TNN_OK) { /* fewer is the end: a terminal would be asked for another */
+        n = fread(buffer, 1, sizeof buffer, file);
+        tnn_text_append(text, buffer, n, &err);
+    }
     int failed = ferror(file) ? errno : 0;
     if (!standard) fclose(file);
     if (err.status != TNN_OK) return ui_fail(&err);
+    if (failed == EINTR && ui_interrupted()) return ui_error(UI_FAILURE, "interrupted");
     if (failed) return ui_error(UI_USAGE, "%s: %s", standard ? "standard input" : path, strerror(failed));
     return UI_OK;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static const char *verb_name = "";
+static bool progress_drawn; /* a progress line stands where the next one goes */
 static volatile sig_atomic_t interrupts;
 static const char *volatile interrupt_note; /* NULL: an interrupt is answered by what comes of it */
 
@@ -19,12 +20,22 @@ void ui_set_verb(const char *name) {
 }
 
 /* Names and texts come from files: nothing in them may move the cursor or break the line. */
+static void make_visible(char *text) {
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+}
+
+static void clear_progress(void) {
+    if (progress_drawn) fputs("\r\033[K", stderr);
+    progress_drawn = false;
+}
+
 static void print_line(const char *kind, const char *fmt, va_list args) {
     char text[1024];
     int n = vsnprintf(text, sizeof text, fmt, args);
     if (n < 0) return;
-    for (char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+    make_visible(text);
+    clear_progress();
     fprintf(stderr, "tnn%s%s: %s%s\n", *verb_name ? " " : "", verb_name, kind, text);
 }
 
@@ -82,7 +93,9 @@ double ui_seconds(void) {
 }
 
 ui_progress ui_progress_begin(const char *what) {
-    return (ui_progress){.what = what, .shown = isatty(STDERR_FILENO) != 0, .started = ui_seconds()};
+    const char *terminal = getenv("TERM");
+    bool redraws = terminal && strcmp(terminal, "dumb") != 0 && isatty(STDERR_FILENO);
+    return (ui_progress){.what = what, .shown = redraws, .started = ui_seconds()};
 }
 
 void ui_progress_update(ui_progress *p, int64_t done, int64_t total, const char *detail) {
@@ -90,14 +103,18 @@ void ui_progress_update(ui_progress *p, int64_t done, int64_t total, const char 
     if (!p->shown || total <= 0 || (now - p->drawn < 0.1 && done < total)) return;
     p->drawn = now;
     double left = done > 0 ? (now - p->started) / (double)done * (double)(total - done) : 0;
-    fprintf(stderr, "\r\033[K%s %lld/%lld", p->what, (long long)done, (long long)total);
-    if (detail) fprintf(stderr, "  %s", detail);
-    if (done > 0 && done < total) fprintf(stderr, "  %d:%02d left", (int)(left / 60), (int)left % 60);
-    fflush(stderr);
+    char line[160], rest[32] = "";
+    if (done > 0 && done < total) snprintf(rest, sizeof rest, "  %d:%02d left", (int)(left / 60), (int)left % 60);
+    snprintf(line, sizeof line, "%s %lld/%lld%s%s%s", p->what, (long long)done, (long long)total, detail ? "  " : "",
+             detail ? detail : "", rest);
+    make_visible(line);
+    /* Without wrapping while it is drawn, so that it stays one line where the terminal is narrow. */
+    fprintf(stderr, "\r\033[K\033[?7l%s\033[?7h", line);
+    progress_drawn = true;
 }
 
 void ui_progress_end(ui_progress *p) {
-    if (p->shown && p->drawn > 0) fputs("\r\033[K", stderr);
+    if (p->shown) clear_progress();
 }
 
 static const char *scaled(char out[UI_NUMBER], uint64_t value, const char *const units[5]) {

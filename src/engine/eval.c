@@ -87,6 +87,11 @@ static tnn_status score_window(scoring *s, int32_t *window, const int32_t *ids, 
     return status;
 }
 
+static tnn_status fail_stopped(const scoring *s, tnn_error *err) {
+    return tnn__fail(err, TNN_E_CANCELLED, "stopped after %" PRId64 " of %" PRId64 " windows", s->out->n_windows,
+                     s->out->of_windows);
+}
+
 static tnn_status score_windows(scoring *s, const int32_t *ids, tnn_error *err) {
     const tnn_allocator *a = &s->q->session->alloc;
     size_t n_ctx = (size_t)s->options->n_ctx;
@@ -95,6 +100,7 @@ static tnn_status score_windows(scoring *s, const int32_t *ids, tnn_error *err) 
     tnn_status status = TNN_OK;
     while (status == TNN_OK && s->out->n_windows < s->out->of_windows) {
         status = score_window(s, window, ids + s->out->n_windows * s->options->n_ctx, err);
+        if (status == TNN_E_CANCELLED) status = fail_stopped(s, err);
         if (status != TNN_OK) break;
         s->out->n_windows++;
         update_figures(s);
@@ -102,8 +108,7 @@ static tnn_status score_windows(scoring *s, const int32_t *ids, tnn_error *err) 
             status = tnn__fail(err, TNN_E_RANGE, "window %" PRId64 ": a logit is not finite; the file may be damaged",
                                s->out->n_windows - 1);
         else if (s->options->on_window && !s->options->on_window(s->options->ctx, s->out))
-            status = tnn__fail(err, TNN_E_CANCELLED, "stopped after %" PRId64 " of %" PRId64 " windows",
-                               s->out->n_windows, s->out->of_windows);
+            status = fail_stopped(s, err);
     }
     tnn__free_array(a, window, n_ctx, sizeof *window);
     return status;

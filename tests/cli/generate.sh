@@ -92,3 +92,23 @@ wait $pid || got=$?
 expect_json 'd["finish_reason"] == "cancelled" and len(d["ids"]) > 0'
 # A second one while the first is not heard yet ends at once.
 python3 "$TESTS/cli/interrupt_twice.py" "$TNN" base.gguf || fail "two interrupts"
+python3 -c 'print("the hero went home. " * 8)' >text
+python3 "$TESTS/cli/terminal.py" "$TNN" base.gguf text || fail "at a terminal"
+
+# Files that are written: the folder is there, and none is what is read.
+expect_error 2 'no-such-folder' -- "$TNN" run base.gguf -p hehi --prompt-cache no-such-folder/x
+expect_error 2 'no-such-folder' -- "$TNN" run base.gguf -p hehi --tap embed --tap-out no-such-folder/x
+cp base.gguf kept.gguf
+expect_error 2 'is the input' -- "$TNN" run base.gguf -p hehi --tap embed --tap-out ./base.gguf
+expect_error 2 'is the input' -- "$TNN" eval base.gguf --text text --tap embed --tap-out base.gguf
+cmp -s base.gguf kept.gguf || fail "the model was written over"
+# A prompt that is known as a whole is computed at no speed.
+for known in False True; do
+    expect 0 "$TNN" run base.gguf -p hehi -n 2 --prompt-cache cache --json
+    expect_json "(d['prompt_tokens_per_second'] == 0) == $known"
+done
+# What is wrong with a flag is said before the model is looked for; a context the model does not know is told.
+expect_error 2 "'q4_0'" -- "$TNN" run no-such.gguf -p hehi --kv-type q4_0
+expect_error 2 'empty glob' -- "$TNN" run no-such.gguf -p hehi --tap ''
+expect 0 "$TNN" run base.gguf -p hehi -n 1 -c 100000
+expect_err 'longer than the'
