@@ -23,8 +23,8 @@ static const arg_option verb_options[] = {
      "type of the KV cache: f32, f16, bf16 or q8_0"},
     {"--train", ARG_TEXT, offsetof(bench_args, train), "RECIPE", 0, 0, NULL,
      "steps of training instead: full, or lora with pairs beside every linear of the blocks"},
-    {"--lora-rank", ARG_INT, offsetof(bench_args, lora_rank), "R", 1, 4096, NULL, "training: rank of the pairs"},
-    {"--dtype", ARG_TEXT, offsetof(bench_args, dtype), "TYPE", 0, 0, NULL,
+    {"--lora-rank", ARG_INT, offsetof(bench_args, lora_rank), "R", 1, 4096, "8", "training: rank of the pairs"},
+    {"--dtype", ARG_TEXT, offsetof(bench_args, dtype), "TYPE", 0, 0, "f32",
      "training: type that products with weights are computed in: f32 or bf16"},
     {"--grad-checkpoint", ARG_FLAG, offsetof(bench_args, grad_checkpoint), NULL, 0, 0, NULL,
      "training: compute layers again on the way back, to save memory"},
@@ -233,19 +233,24 @@ static void init(void *p) {
     args->n_prompt = 512;
     args->n_gen = 128;
     args->n_repeats = 5;
-    args->lora_rank = 8;
-    args->dtype = "f32";
 }
 
 static int run(void *p) {
     bench_args *args = p;
     engine e = {0};
-    if (args->train) return bench_train(args);
+    if (!args->train && (args->lora_rank || args->dtype || args->grad_checkpoint || args->memory))
+        return ui_error(UI_USAGE, "--lora-rank, --dtype, --grad-checkpoint and --memory are of training: add --train");
+    if (args->train) {
+        if (!args->lora_rank) args->lora_rank = 8;
+        if (!args->dtype) args->dtype = "f32";
+        return bench_train(args);
+    }
     int64_t n_ids = args->n_prompt > args->n_gen ? args->n_prompt : args->n_gen;
     if (n_ids == 0) return ui_error(UI_USAGE, "-p 0 and -n 0 leave nothing to measure");
     n_ids += args->n_depth;
     args->context.n_ctx = n_ids;
-    int code = open_engine(&e, &args->file, &args->compute);
+    int code = context_check(&args->context);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
     if (code == UI_OK) code = open_seq(&e, &args->context, NULL);
     if (code == UI_OK) code = bench(args, &e, n_ids);
     close_engine(&e);

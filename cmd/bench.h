@@ -13,7 +13,8 @@ typedef struct bench_args {
     file_args file;
     compute_args compute;
     context_args context;
-    int64_t n_prompt, n_gen, n_depth, n_repeats, lora_rank;
+    int64_t n_prompt, n_gen, n_depth, n_repeats;
+    int64_t lora_rank; /* 0: not given */
     const char *train, *dtype;
     bool grad_checkpoint, memory, json;
 } bench_args;

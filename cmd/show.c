@@ -136,9 +136,11 @@ static void print_value(const tnn_gguf *g, int64_t i, uint64_t max_items) {
 
 static void print_head(const report *r) {
     char number[UI_NUMBER];
-    label("name");
-    ui_print_text(r->name.data, r->name.size, 100);
-    printf("\n");
+    if (r->name.size > 0) {
+        label("name");
+        ui_print_text(r->name.data, r->name.size, 100);
+        printf("\n");
+    }
     label("file");
     printf("GGUF v%" PRIu32 ", %s", tnn_gguf_version(r->g), ui_bytes(number, tnn_gguf_file_bytes(r->g)));
     if (tnn_gguf_shard_count(r->g) > 1) printf(" in %d files", tnn_gguf_shard_count(r->g));

@@ -169,6 +169,7 @@ static int run(void *p) {
     tnn_tokenizer *tokenizer = NULL;
     tnn_error err;
     char *path;
+    if (args->json && args->jsonl) return ui_error(UI_USAGE, "--json and --jsonl exclude each other");
     int code = open_find(&args->file, &path);
     if (code == UI_OK) code = open_gguf(&g, path, &args->file);
     free(path);

@@ -34,4 +34,8 @@ expect_out 'forward and gradients'
 expect 0 "$TNN" bench "$model" --train full --dtype bf16 -p 16 -r 1 --json
 expect_json 'd["dtype"] == "bf16" and d["train"]["tokens_per_second"]["median"] > 0'
 expect_error 2 'neither f32 nor bf16' -- "$TNN" bench "$model" --train full --dtype f16
+for flag in --memory --grad-checkpoint '--dtype bf16' '--lora-rank 4'; do
+    # shellcheck disable=SC2086
+    expect_error 2 'add --train' -- "$TNN" bench "$model" $flag
+done
 expect_error 2 'neither full nor lora' -- "$TNN" bench "$model" --train none

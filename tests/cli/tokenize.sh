@@ -68,3 +68,4 @@ expect_error 2 'has no tokenizer' -- "$TNN" tokenize "$TESTS/golden/data/qwen2.g
 expect_error 2 'outside the vocabulary' -- "$TNN" tokenize tiny.gguf --decode -p '1 262'
 expect_error 2 '-p and -f' -- "$TNN" tokenize tiny.gguf -p x -f text
 expect_error 2 '--jsonl' -- "$TNN" tokenize tiny.gguf --jsonl -p x
+expect_error 2 '--jsonl' -- "$TNN" tokenize tiny.gguf --jsonl --json

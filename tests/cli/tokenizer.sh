@@ -29,7 +29,6 @@ expect 0 "$TNN" train scratch --tokenizer chat.gguf --text "$text" --d-model 32 
     --max-seq-length 32 --batch-size 1 --iters 1 --out run -t 1
 expect 0 "$TNN" run run/model.gguf --raw -p hello -n 4 -t 1
 
-expect_error 2 'is the input' -- "$TNN" tokenizer train --text more -o ./more
 expect_error 2 "'learn'" train -- "$TNN" tokenizer learn --text more -o x.gguf
 expect_error 2 ACTION -- "$TNN" tokenizer
 expect_error 2 --text -- "$TNN" tokenizer train -o x.gguf
