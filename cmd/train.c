@@ -359,8 +359,7 @@ const verb verb_train = {
         "MODEL, whatever its types) or lens (MODEL's frozen embedding through a trained projection into a new body). "
         "Data is a folder of train.jsonl and perhaps valid.jsonl, with rows of messages, of prompt and completion or "
         "of text; or a text file. The result is adapter.gguf of lora, else model.gguf. Ctrl-C saves within a step, a "
-        "second "
-        "one ends at once; --resume goes on bit for bit. tnn help train RECIPE shows what goes with one recipe.",
+        "second one ends at once; --resume goes on bit for bit. tnn help train RECIPE shows what goes with one recipe.",
     .positionals = {{"RECIPE", offsetof(train_args, recipe), false}, {"MODEL", offsetof(train_args, model), false}},
     .groups = {{verb_options, 0},
                {train_options, offsetof(train_args, settings)},
