@@ -1,13 +1,13 @@
 /*
  * The products of training, written once over the vectors that the including file brings: y = W x for W of any type and
  * float x, dx = W^T dy, dW += dy x^T. All three are the tile of gemm_tile.h over panels that are packed differently.
- * Rows of W go through unpack_row, an ordinary call, into a buffer from which they are packed, so the tile is compiled
- * once and not once per type.
+ * Rows of W go through an ordinary call into a buffer from which they are packed, so the tile is compiled once and not
+ * once per type.
  *
  * The same functions multiply in BF16 when they are given x and dy in it: weights are rounded while they are packed,
  * activations are widened a block of columns at a time, and sums are in F32.
  *
- * The including file has unpack_row(type, from, to, n): n elements, whole blocks, as F32.
+ * The including file names its table of conversions, TNN__TO_F32[type](from, to, n).
  */
 #ifndef TNN_CPU_VEC_GEMM_TRAIN_H
 #define TNN_CPU_VEC_GEMM_TRAIN_H
@@ -54,7 +54,7 @@ static void multiply(const float *panels, int64_t rows, int64_t kc, const factor
 
 /* n elements of a row of W; with BF16, up to the next whole vector may change. */
 static void unpack(tnn_type type, bool bf16, const void *from, float *to, int64_t n) {
-    unpack_row(type, from, to, n);
+    TNN__TO_F32[type](from, to, n);
     for (int64_t i = 0; bf16 && i < n; i += LANES)
         vf_store(to + i, vf_round_bf16(vf_load(to + i)));
 }

@@ -4,19 +4,55 @@
 #include "cpu/x86/vec_f32.h"
 
 #include "cpu/kernels.h"
-#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/init.h"
 
 /* --- to F32 --- */
 
-#define X(TYPE, name)                                                                                                  \
-    static void name##_to_f32(const void *src, float *dst, int64_t n) {                                                \
-        unpack_row(TNN_TYPE_##TYPE, src, dst, n);                                                                      \
+typedef __m128i vb;
+
+TNN__INLINE vb vb_load(const void *p) {
+    return _mm_loadu_si128(p);
+}
+TNN__INLINE vb vb_set(int x) {
+    return _mm_set1_epi8((char)x);
+}
+TNN__INLINE vb vb_and(vb a, vb b) {
+    return _mm_and_si128(a, b);
+}
+TNN__INLINE vb vb_or(vb a, vb b) {
+    return _mm_or_si128(a, b);
+}
+TNN__INLINE vb vb_sub(vb a, vb b) {
+    return _mm_sub_epi8(a, b);
+}
+TNN__INLINE vb vb_shr(vb v, int n) {
+    return _mm_srl_epi16(v, _mm_cvtsi32_si128(n));
+}
+TNN__INLINE vb vb_shl(vb v, int n) {
+    return _mm_sll_epi16(v, _mm_cvtsi32_si128(n));
+}
+TNN__INLINE vb vb_bits(const uint8_t p[2]) {
+    const vb byte = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    const vb bit = _mm_set1_epi64x((int64_t)UINT64_C(0x8040201008040201));
+    return _mm_cmpeq_epi8(_mm_and_si128(_mm_shuffle_epi8(_mm_set1_epi16((short)(p[0] | p[1] << 8)), byte), bit), bit);
+}
+TNN__INLINE vb vb_lookup(const int8_t values[16], vb codes) {
+    return _mm_shuffle_epi8(vb_load(values), codes);
+}
+TNN__INLINE void vb_to_f32(vb q, float scale, float min, float *to) {
+    for (int l = 0; l < 16; l += 8, q = _mm_srli_si128(q, 8)) {
+        __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)), _mm256_set1_ps(scale));
+        _mm256_storeu_ps(to + l, _mm256_sub_ps(v, _mm256_set1_ps(min)));
     }
-X(F16, f16)
-X(BF16, bf16)
-TNN__UNPACKED(X)
+}
+
+#include "cpu/vec/dequantize.h"
+
+tnn__to_f32_fn *const tnn__to_f32_avx2[TNN_TYPE_COUNT] = {
+#define X(TYPE, name, elems) [TNN_TYPE_##TYPE] = name##_to_f32,
+    TNN__ROWS_TO_F32(X)
 #undef X
+};
 
 /* --- from F32 --- */
 
@@ -104,11 +140,7 @@ static void q8_0_from_f32(const float *src, void *dst, int64_t n) {
 }
 
 void tnn__kernels_init_convert_avx2(tnn__kernels *k) {
-    k->to_f32[TNN_TYPE_F16] = f16_to_f32;
-    k->to_f32[TNN_TYPE_BF16] = bf16_to_f32;
-#define X(TYPE, name) k->to_f32[TNN_TYPE_##TYPE] = name##_to_f32;
-    TNN__UNPACKED(X)
-#undef X
+    memcpy(k->to_f32, tnn__to_f32_avx2, sizeof k->to_f32);
     k->from_f32[TNN_TYPE_F16] = f16_from_f32;
     k->from_f32[TNN_TYPE_BF16] = bf16_from_f32;
     k->from_f32[TNN_TYPE_Q8_0] = q8_0_from_f32;

@@ -41,17 +41,6 @@ TNN__INLINE __m256 load_tail(tnn_type type, const void *p, int64_t n) {
     return load8(type, elems);
 }
 
-/* The 32 values of a Q8_0 block, at any address. */
-TNN__INLINE void load_q8_0(const void *block, __m256 v[4]) {
-    tnn__block_q8_0 b;
-    memcpy(&b, block, sizeof b);
-    const __m256 d = _mm256_set1_ps(_cvtsh_ss(b.d));
-    for (int l = 0; l < 4; l++) {
-        __m256i q = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(b.qs + 8 * l)));
-        v[l] = _mm256_mul_ps(_mm256_cvtepi32_ps(q), d);
-    }
-}
-
 /* Lanes from n on are zero. */
 TNN__INLINE __m256i tail_mask(int64_t n) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

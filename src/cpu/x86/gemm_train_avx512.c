@@ -2,9 +2,9 @@
 #define TNN__WIDE 1
 #include "cpu/x86/vec_f32.h"
 
-#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/init.h"
 
+#define TNN__TO_F32 tnn__to_f32_avx2
 #include "cpu/vec/gemm_train.h"
 
 /* After gemm_avx512: with F32 activations, the products of plain weights serve training as they are. */

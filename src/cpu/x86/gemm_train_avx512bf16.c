@@ -5,7 +5,6 @@
  */
 #include "cpu/x86/gemm_avx512bf16.h"
 
-#include "cpu/x86/dequantize_avx2.h"
 #include "cpu/x86/init.h"
 
 /* Elements of n floats as BF16; both may be read and written up to the next multiple of 16. */
@@ -50,7 +49,7 @@ static void gemm(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scra
             const char *w = (const char *)a->w + (size_t)row * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
             for (int64_t i = 0; i < rows; i += MR) {
                 for (int64_t r = i; r < rows && r < i + MR; r++) {
-                    unpack_row(a->type, w + (size_t)r * a->row_bytes, unpacked, elems);
+                    tnn__to_f32_avx2[a->type](w + (size_t)r * a->row_bytes, unpacked, elems);
                     round_row(unpacked, elems, rounded + (r - i) * 2 * KC);
                 }
                 pack_panel(TNN_TYPE_BF16, true, (const char *)rounded, 2 * KC * sizeof *rounded, rows - i, elems,
@@ -84,7 +83,7 @@ static void gemm_dx(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *sc
         int64_t rows = a->n_out - i0 < 2 * KC ? a->n_out - i0 : 2 * KC, kc = (rows + 1) / 2;
         const char *w = (const char *)a->w + (size_t)i0 * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
         for (int64_t i = 0; i < rows; i++) {
-            unpack_row(a->type, w + (size_t)i * a->row_bytes, unpacked, n_k);
+            tnn__to_f32_avx2[a->type](w + (size_t)i * a->row_bytes, unpacked, n_k);
             round_row(unpacked, width, rounded + i % 2 * width);
             if (i % 2 == 1 || i == rows - 1)
                 interleave(rounded, i % 2 == 1 ? rounded + width : NULL, width, panels + i / 2 * MR, kc * MR);

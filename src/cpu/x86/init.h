@@ -25,4 +25,7 @@ void tnn__kernels_init_gemm_avx512bf16(tnn__kernels *k);
 void tnn__kernels_init_gemm_train_avx512bf16(tnn__kernels *k);
 tnn__gemm_fn tnn__gemm_bf16_avx512; /* what that one leaves to the level below */
 
+/* Rows of every type that models are made of to F32. */
+extern tnn__to_f32_fn *const tnn__to_f32_avx2[TNN_TYPE_COUNT];
+
 #endif
