@@ -66,8 +66,9 @@ typedef struct tnn_trainer_times {
 } tnn_trainer_times;
 
 /*
- * Estimates times from runs of the first rows of a batch that take about `budget` seconds together; two updates and an
- * evaluation of as many rows come on top. Gradients and moments are not to be used afterwards.
+ * Estimates times from runs of the first rows of a batch that take about `budget` seconds together; a pass over one
+ * row, which makes the gradients' memory no longer new, two updates of a part of the parameters and an evaluation of as
+ * many rows come on top. Gradients and moments are not to be used afterwards.
  */
 TNN_API tnn_status tnn_trainer_measure(tnn_trainer *t, const tnn_batch *batch, double budget, tnn_trainer_times *out,
                                        tnn_error *err);

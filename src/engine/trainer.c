@@ -29,10 +29,19 @@ typedef struct forward {
 /* Hyperparameters come in sets: matrices decay, vectors do not; matrices that Muon trains have others. */
 typedef enum hyper_set { DECAYED, UNDECAYED, ORTHOGONAL, N_SETS } hyper_set;
 
+#define ALL_SETS ((1u << N_SETS) - 1)
+
 typedef struct trained {
     tnn_tensor *value, *grad, *m, *v;
     hyper_set set;
 } trained;
+
+/* A planned step of the optimizer. */
+typedef struct update {
+    tnn_graph *graph;
+    tnn_plan *plan;
+    tnn_tensor *hyper[N_SETS];
+} update;
 
 struct tnn_trainer {
     tnn_session *session;
@@ -51,11 +60,7 @@ struct tnn_trainer {
         tnn_plan *plan;
         tnn_tensor *sum;
     } norm;
-    struct {
-        tnn_graph *graph;
-        tnn_plan *plan;
-        tnn_tensor *hyper[N_SETS];
-    } update;
+    update update; /* of all parameters */
 };
 
 #define MAX_HYPER 8
@@ -232,17 +237,25 @@ static int64_t n_hyper(const tnn_trainer *t, hyper_set set) {
     return t->options.optimizer == TNN_OPTIMIZER_SGD || set == ORTHOGONAL ? 4 : MAX_HYPER;
 }
 
-static tnn_status build_update(tnn_trainer *t, tnn_error *err) {
-    tnn_status status = tnn_graph_new(&t->update.graph, t->session, err);
+static void update_free(update *u) {
+    tnn_plan_free(u->plan);
+    tnn_graph_free(u->graph);
+}
+
+/* Of the parameters [first, end) whose sets are in `sets`, a bit each. */
+static tnn_status update_build(const tnn_trainer *t, update *u, int64_t first, int64_t end, unsigned sets,
+                               tnn_error *err) {
+    tnn_status status = tnn_graph_new(&u->graph, t->session, err);
     if (status) return status;
-    tnn_graph *g = t->update.graph;
+    tnn_graph *g = u->graph;
     for (int set = 0; set < N_SETS; set++) {
         const int64_t n = n_hyper(t, (hyper_set)set);
-        t->update.hyper[set] = tnn_input(g, set_names[set], TNN_TYPE_F32, 1, &n);
+        u->hyper[set] = tnn_input(g, set_names[set], TNN_TYPE_F32, 1, &n);
     }
-    for (int64_t i = 0; i < t->n_params; i++) {
+    for (int64_t i = first; i < end; i++) {
         const trained *p = &t->params[i];
-        tnn_tensor *hyper = t->update.hyper[p->set];
+        if (!(sets & 1u << p->set)) continue;
+        tnn_tensor *hyper = u->hyper[p->set];
         if (p->set == ORTHOGONAL) {
             tnn_muon(g, p->value, p->grad, p->m, hyper);
         } else if (p->v) {
@@ -252,7 +265,7 @@ static tnn_status build_update(tnn_trainer *t, tnn_error *err) {
         }
         tnn_zero(g, p->grad);
     }
-    return tnn_graph_plan(&t->update.plan, g, err);
+    return tnn_graph_plan(&u->plan, g, err);
 }
 
 tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *arch, tnn_store *st,
@@ -271,7 +284,7 @@ tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *ar
     if (!status) status = forward_build(t, &t->train, options->n_rows, true, err);
     if (!status && options->evaluates) status = forward_build(t, &t->eval, options->n_rows, false, err);
     if (!status) status = build_norm(t, err);
-    if (!status) status = build_update(t, err);
+    if (!status) status = update_build(t, &t->update, 0, t->n_params, ALL_SETS, err);
     if (status) {
         tnn_trainer_free(t);
         return status;
@@ -287,8 +300,7 @@ void tnn_trainer_free(tnn_trainer *t) {
     forward_free(&t->eval);
     tnn_plan_free(t->norm.plan);
     tnn_graph_free(t->norm.graph);
-    tnn_plan_free(t->update.plan);
-    tnn_graph_free(t->update.graph);
+    update_free(&t->update);
     tnn__free_array(a, t->params, (size_t)t->n_allocated, sizeof *t->params);
     tnn_store_free(t->store);
     tnn__free(a, t, sizeof *t, TNN__ALIGN);
@@ -348,7 +360,7 @@ tnn_status tnn_trainer_evaluate(tnn_trainer *t, const tnn_batch *batch, double *
     return status;
 }
 
-static tnn_status set_hyper(tnn_trainer *t, float lr, float factor, tnn_error *err) {
+static tnn_status set_hyper(const tnn_trainer *t, const update *u, float lr, float factor, tnn_error *err) {
     const tnn_trainer_options *o = &t->options;
     double step = (double)t->step + 1.0;
     tnn_status status = TNN_OK;
@@ -364,8 +376,7 @@ static tnn_status set_hyper(tnn_trainer *t, float lr, float factor, tnn_error *e
                                         factor};
         const float four[4] = {lr, set == ORTHOGONAL ? o->muon_momentum : o->momentum, decay, factor};
         int64_t n = n_hyper(t, (hyper_set)set);
-        status = tnn_plan_set(t->update.plan, t->update.hyper[set], n == MAX_HYPER ? adamw : four,
-                              (size_t)n * sizeof(float), err);
+        status = tnn_plan_set(u->plan, u->hyper[set], n == MAX_HYPER ? adamw : four, (size_t)n * sizeof(float), err);
     }
     return status;
 }
@@ -385,7 +396,7 @@ tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_e
     }
     double limit = (double)t->options.grad_clip;
     float factor = limit > 0 && norm > limit ? (float)(limit / norm) : 1.0f;
-    status = set_hyper(t, lr, factor, err);
+    status = set_hyper(t, &t->update, lr, factor, err);
     if (!status) status = tnn_plan_run(t->update.plan, err);
     if (!status) t->step++;
     return status;
@@ -394,6 +405,9 @@ tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_e
 /* --- measuring --- */
 
 #define FEWEST_ROWS ((int64_t)16)
+/* Elements of an update that are timed: more than caches hold; Muon's products cost so much that fewer do. */
+#define ENOUGH      ((int64_t)1 << 23)
+#define ENOUGH_MUON ((int64_t)1 << 20)
 
 /* Products of one row in a layer's mixer; attention's also over the rows it sees. */
 static double mixer_cost(const tnn_llama_arch *a, int64_t layer, int64_t seen) {
@@ -453,14 +467,53 @@ static tnn_status time_rows(tnn_trainer *t, const tnn_batch *batch, int64_t n, b
     return status;
 }
 
-static tnn_status time_update(tnn_trainer *t, double *first, double *seconds, tnn_error *err) {
-    tnn_status status = TNN_OK;
+/* What an update of p costs, next to others of its kind: by element, and Muon's products by the shorter side as well.
+ */
+static double update_cost(const trained *p) {
+    const int64_t *ne = tnn_tensor_ne(p->value);
+    double n = (double)tnn_tensor_elements(p->value);
+    return p->set == ORTHOGONAL ? n * (double)(ne[0] < ne[1] ? ne[0] : ne[1]) : n;
+}
+
+/*
+ * Adds what an update of the parameters in `sets` takes, from that of the last of them, of `enough` elements; and what
+ * it takes longer when their moments are new.
+ */
+static tnn_status time_sets(const tnn_trainer *t, unsigned sets, int64_t enough, double *first, double *seconds,
+                            tnn_error *err) {
+    double timed_cost = 0, all = 0, taken[2] = {0};
+    int64_t begin = t->n_params, elements = 0;
+    for (int64_t i = t->n_params - 1; i >= 0; i--) {
+        const trained *p = &t->params[i];
+        if (!(sets & 1u << p->set)) continue;
+        all += update_cost(p);
+        if (elements >= enough) continue;
+        begin = i;
+        timed_cost = all;
+        elements += tnn_tensor_elements(p->value);
+    }
+    if (elements == 0) return TNN_OK;
+    update u = {0};
+    tnn_status status = update_build(t, &u, begin, t->n_params, sets, err);
+    if (!status) status = set_hyper(t, &u, 0.0f, 1.0f, err);
     for (int run = 0; run < 2 && !status; run++) {
         double start = tnn__seconds();
-        status = tnn_trainer_update(t, 0.0f, NULL, err);
-        *(run == 0 ? first : seconds) = tnn__seconds() - start;
+        status = tnn_plan_run(u.plan, err);
+        taken[run] = tnn__seconds() - start;
     }
+    update_free(&u);
+    *seconds += taken[1] * all / timed_cost;
+    *first += fmax(0, taken[0] - taken[1]) * all / timed_cost;
     return status;
+}
+
+static tnn_status time_update(tnn_trainer *t, double *first, double *seconds, tnn_error *err) {
+    double start = tnn__seconds();
+    tnn_status status = tnn_plan_run(t->norm.plan, err);
+    *seconds = tnn__seconds() - start;
+    const unsigned muon = 1u << ORTHOGONAL;
+    if (!status) status = time_sets(t, muon, ENOUGH_MUON, first, seconds, err);
+    return status ? status : time_sets(t, ALL_SETS & ~muon, ENOUGH, first, seconds, err);
 }
 
 /* Rows to time next, after `less` (of 0 rows: none) and `more`, in what is left of the budget; 0: enough. */
@@ -480,11 +533,13 @@ static int64_t next_size(const timed *less, const timed *more, int64_t n_rows, d
  */
 static tnn_status time_batch(tnn_trainer *t, const tnn_batch *batch, double budget, tnn_trainer_times *out, timed *more,
                              tnn_error *err) {
-    timed less = {0};
+    timed one, less = {0};
     int64_t n_rows = t->options.n_rows, n = n_rows < FEWEST_ROWS ? n_rows : FEWEST_ROWS;
-    tnn_status status = time_rows(t, batch, n, true, 2, more, err);
-    double begin = tnn__seconds() - more->seconds; /* touching new memory does not count */
-    out->first = fmax(0, more->first - more->seconds);
+    /* One row is enough to make the gradients' memory no longer new; what that takes does not count. */
+    tnn_status status = time_rows(t, batch, 1, true, 1, &one, err);
+    double begin = tnn__seconds();
+    if (!status) status = time_rows(t, batch, n, true, 1, more, err);
+    out->first = fmax(0, one.first - more->seconds);
     while (!status && n < n_rows && (n = next_size(&less, more, n_rows, begin + budget - tnn__seconds())) > 0) {
         less = *more;
         status = time_rows(t, batch, n, true, 1, more, err);
@@ -497,17 +552,14 @@ static tnn_status time_batch(tnn_trainer *t, const tnn_batch *batch, double budg
 
 tnn_status tnn_trainer_measure(tnn_trainer *t, const tnn_batch *batch, double budget, tnn_trainer_times *out,
                                tnn_error *err) {
-    timed train, eval;
-    double first_update = 0;
+    timed train = {0}, eval;
     *out = (tnn_trainer_times){0};
     tnn_status status = time_batch(t, batch, budget, out, &train, err);
     if (!status && t->options.evaluates) {
         status = time_rows(t, batch, train.n, false, 1, &eval, err);
         out->evaluation = out->batch * eval.seconds / train.seconds;
     }
-    if (!status) status = time_update(t, &first_update, &out->update, err);
-    out->first += fmax(0, first_update - out->update);
-    return status;
+    return status ? status : time_update(t, &out->first, &out->update, err);
 }
 
 /* --- state --- */
