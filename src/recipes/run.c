@@ -32,8 +32,9 @@ typedef struct loop {
     double steps_start;  /* of its first step */
     double report_start; /* since the last report, validations and samples left out */
     int64_t start_step, report_tokens;
-    int lock;       /* descriptor of config.json; -1: none */
-    tnn_error *err; /* never NULL */
+    int64_t last_tokens; /* of the last batch of the step; the rows after them are padding */
+    int lock;            /* descriptor of config.json; -1: none */
+    tnn_error *err;      /* never NULL */
 } loop;
 
 #define PATH_SIZE 4096
@@ -214,6 +215,7 @@ static void fill_step(loop *l) {
     for (int64_t i = 0; i < l->n_batches; i++) {
         tnn_batch_scale(&l->batches[i], n_targets);
         l->state.n_tokens += l->batches[i].n_tokens;
+        l->last_tokens = l->batches[i].n_tokens;
     }
 }
 
@@ -267,12 +269,11 @@ static tnn_status one_step(loop *l, double *loss, double *grad_norm) {
 
 /* Mean and root mean square of every tapped stage, over the tokens of the last batch. */
 static void put_taps(const loop *l, int64_t step) {
-    int64_t n_tokens = l->batches[l->n_batches - 1].n_tokens; /* the rows after them are padding */
     for (int64_t i = 0; i < tnn_trainer_n_taps(l->r->trainer); i++) {
         const char *name;
         int64_t n_features, n_rows;
         const float *x = tnn_trainer_tap(l->r->trainer, i, &name, &n_features, &n_rows);
-        int64_t n_values = n_features * (n_rows < n_tokens ? n_rows : n_tokens);
+        int64_t n_values = n_features * (n_rows < l->last_tokens ? n_rows : l->last_tokens);
         double sum = 0, squares = 0, n = (double)n_values;
         for (int64_t k = 0; k < n_values; k++) {
             sum += (double)x[k];
