@@ -32,7 +32,8 @@ typedef struct timing {
 
 /* --- setting up --- */
 
-static const char *const modules[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
+static const char *const modules[] = {"attn_q",    "attn_k",   "attn_v",  "attn_output", "attn_qkv", "attn_gate",
+                                      "ssm_alpha", "ssm_beta", "ssm_out", "ffn_gate",    "ffn_up",   "ffn_down"};
 #define N_MODULES ((int)(sizeof modules / sizeof *modules))
 
 /* Small numbers of both signs, so that every gradient of the pair is one of real training. */
@@ -77,7 +78,7 @@ static tnn_status load(training *t, const bench_args *args, bool lora, tnn_error
     tnn_llama_hparams hp;
     tnn_status status = tnn_llama_hparams_from_gguf(&hp, t->file, err);
     if (status == TNN_OK) status = tnn_llama_arch_new(&t->arch, t->e.session, &hp, err);
-    if (status == TNN_OK) status = tnn_llama_arch_seed_blocks(t->arch, hp.n_layers, err);
+    if (status == TNN_OK) status = tnn_llama_arch_seed_from_gguf(t->arch, t->file, err);
     if (status == TNN_OK) status = tnn_store_new(&t->weights, t->e.session, err);
     if (status != TNN_OK) return status;
     if (!lora) return tnn_llama_arch_load_trainable_from_gguf(t->arch, t->weights, t->file, err);
@@ -171,13 +172,25 @@ static int measure(training *t, const bench_args *args, timing *out) {
 }
 
 /*
+ * Products and sums of a token's forward in a mixer, its matrices apart: causal attention over half the sequence, or
+ * the delta rule, which reads a state of d_head x d_head a head twice and writes it once.
+ */
+static double mixer_ops(const tnn_llama_arch *a, int64_t layer, int64_t n_tokens) {
+    const tnn_llama_hparams *hp = tnn_llama_arch_hparams(a);
+    if (tnn_llama_arch_layer_spec(a, layer).mixer == TNN_MIXER_GDN)
+        return 6.0 * (double)(hp->gdn.n_value_heads * hp->gdn.d_head * hp->gdn.d_head);
+    return 2.0 * (double)(hp->n_heads * hp->d_head) * (double)n_tokens;
+}
+
+/*
  * Products and sums that one token of a step needs: two for each weight of a matrix in the forward, two for the
- * gradient of its input, two for its own where it is trained; and three times those of causal attention over half the
- * sequence. What is computed again to save memory is not counted.
+ * gradient of its input, two for its own where it is trained; and three times those of the mixers. What is computed
+ * again to save memory is not counted.
  */
 static double ops_per_token(const training *t, int64_t n_tokens) {
-    const tnn_llama_hparams *hp = tnn_llama_arch_hparams(t->arch);
-    double ops = 6.0 * (double)hp->n_layers * (double)(hp->n_heads * hp->d_head) * (double)n_tokens;
+    double ops = 0;
+    for (int64_t i = 0; i < tnn_llama_arch_n_layers(t->arch); i++)
+        ops += 3.0 * mixer_ops(t->arch, i, n_tokens);
     const tnn_store *stores[] = {t->weights, t->pairs};
     for (int s = 0; s < 2 && stores[s]; s++)
         for (int64_t i = 0; i < tnn_store_count(stores[s]); i++) {

@@ -51,6 +51,9 @@ expect 0 "$TNN" quantize one/model.gguf q8.gguf Q8_0
 expect 0 "$TNN" run q8.gguf -p "the hero" -n 6 --temp 0 --json --tap 'blk.*.gdn_state' --tap blk.0.decay --tap blk.1.beta
 expect_json 'len(d["taps"]) == 5 and all(t["min"] > 0 for t in d["taps"] if "gdn_state" in t["name"])'
 expect_json 'all(t["max"] < 0 for t in d["taps"] if "decay" in t["name"])'
+for recipe in lora full; do
+    expect 0 "$TNN" bench one/model.gguf --train $recipe -p 16 -r 1 --memory
+done
 expect 0 "$TNN" eval one/model.gguf --text text -c 24
 
 # A computed prompt is kept in a file, and taken up as far as it is the same.
