@@ -181,9 +181,10 @@ static void put_axes(report *r, const frame *f) {
         put(r, "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f />", LEFT, WIDTH - RIGHT, to_y(f, y), to_y(f, y));
         put(r, "<text x=%d y=%.1f text-anchor=end>%.4g</text>\n", LEFT - 6, to_y(f, y) + 4, y);
     }
-    double steps = f->x1 - f->x0, n = fmin(4, steps);
-    for (double i = 0; i <= n; i++) {
-        double x = f->x0 + round(steps * i / n);
+    double steps = f->x1 - f->x0;
+    int n = (int)fmin(4, steps);
+    for (int i = 0; i <= n; i++) {
+        double x = f->x0 + (n ? round(steps * i / n) : 0);
         put(r, "<text x=%.1f y=%d text-anchor=middle>%.0f</text>\n", to_x(f, x), HEIGHT - 8, x);
     }
 }
