@@ -1,7 +1,11 @@
-/* Rows of stored weights as F32 with NEON: the values of the portable conversions, bit for bit. */
+/* Rows between F32 and stored types with NEON: to F32 what models are made of, from F32 activations and a KV cache of
+ * 16 bits. The values are the portable ones, bit for bit. */
 #include "cpu/arm/vec_f32.h"
 
+#include "base/half.h"
 #include "cpu/arm/init.h"
+
+/* --- to F32 --- */
 
 typedef uint8x16_t vb;
 
@@ -52,6 +56,42 @@ tnn__to_f32_fn *const tnn__to_f32_neon[TNN_TYPE_COUNT] = {
 #undef X
 };
 
+/* --- from F32 --- */
+
+/* To nearest even. Of a NaN the portable conversions keep the sign: F16 makes it the one quiet NaN, BF16 cuts it. */
+TNN__INLINE uint16x4_t round_f16(float32x4_t v) {
+    uint32x4_t number = vceqq_f32(v, v), u = vreinterpretq_u32_f32(v);
+    uint32x4_t quiet = vorrq_u32(vandq_u32(u, vdupq_n_u32(0x80000000u)), vdupq_n_u32(0x7fc00000u));
+    return vreinterpret_u16_f16(vcvt_f16_f32(vbslq_f32(number, v, vreinterpretq_f32_u32(quiet))));
+}
+
+TNN__INLINE uint16x4_t round_bf16(float32x4_t v) {
+    uint32x4_t u = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    uint32x4_t rounded = vshrq_n_u32(vaddq_u32(vaddq_u32(u, vdupq_n_u32(0x7fff)), odd), 16);
+    uint32x4_t cut = vorrq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(64));
+    return vmovn_u32(vbslq_u32(vceqq_f32(v, v), rounded, cut));
+}
+
+static void f16_from_f32(const float *src, void *dst, int64_t n) {
+    uint16_t *to = dst;
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        vst1_u16(to + i, round_f16(vld1q_f32(src + i)));
+    for (; i < n; i++)
+        to[i] = tnn__f32_to_f16(src[i]);
+}
+
+static void bf16_from_f32(const float *src, void *dst, int64_t n) {
+    uint16_t *to = dst;
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        vst1_u16(to + i, round_bf16(vld1q_f32(src + i)));
+    for (; i < n; i++)
+        to[i] = tnn__f32_to_bf16(src[i]);
+}
+
 void tnn__kernels_init_convert_neon(tnn__kernels *k) {
     memcpy(k->to_f32, tnn__to_f32_neon, sizeof k->to_f32);
+    k->from_f32[TNN_TYPE_F16] = f16_from_f32;
+    k->from_f32[TNN_TYPE_BF16] = bf16_from_f32;
 }
