@@ -323,12 +323,20 @@ tnn_quantize_options tnn_quantize_options_default(void) {
     return (tnn_quantize_options){.n_threads = 1, .output_type = -1, .token_embd_type = -1};
 }
 
+/* A type given for one tensor: none (-1), or one that can be written. */
+static tnn_status check_override(const char *name, int32_t type, tnn_error *err) {
+    if (type < 0 || tnn_type_get_info(type)->usable) return TNN_OK;
+    return tnn__fail(err, TNN_E_ARG, "%s is %d, which is no type that can be written", name, (int)type);
+}
+
 tnn_status tnn__quantize_types(const tnn_gguf *g, tnn_file_type target, const tnn_quantize_options *options,
                                int32_t *types, int64_t *n_fallback, tnn_error *err) {
     tnn_quantize_options standard = tnn_quantize_options_default();
     mix m = {.target = target, .options = options ? options : &standard};
     if (main_type(target) < 0) return tnn__fail(err, TNN_E_ARG, "file type %d cannot be written", (int)target);
-    tnn_status status = read_mix(&m, g, err);
+    tnn_status status = check_override("output_type", m.options->output_type, err);
+    if (status == TNN_OK) status = check_override("token_embd_type", m.options->token_embd_type, err);
+    if (status == TNN_OK) status = read_mix(&m, g, err);
     if (status != TNN_OK) return status;
 
     const tnn_allocator *a = tnn__allocator_or_default(m.options->allocator);

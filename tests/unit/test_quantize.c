@@ -181,6 +181,13 @@ static void test_options_of_types(void **state) {
     assert_int_equal(type_of(g, types, "token_embd.weight"), TNN_TYPE_Q8_0);
     assert_int_equal(tnn_quantize_types(g, (tnn_file_type)5, NULL, types, &err), TNN_E_ARG);
     assert_int_equal(tnn_quantize_types(g, (tnn_file_type)1000, NULL, types, &err), TNN_E_ARG);
+    o.output_type = 4; /* a type that once was */
+    assert_int_equal(tnn_quantize_types(g, TNN_FILE_TYPE_Q4_0, &o, types, &err), TNN_E_ARG);
+    assert_non_null(strstr(err.text, "output_type is 4"));
+    o.output_type = -1;
+    o.token_embd_type = 1000;
+    assert_int_equal(tnn_quantize_types(g, TNN_FILE_TYPE_Q4_0, &o, types, &err), TNN_E_ARG);
+    assert_non_null(strstr(err.text, "token_embd_type is 1000"));
     tnn_gguf_close(g);
 }
 
