@@ -1,6 +1,6 @@
 /*
- * Error records. Names and paths that come from a file end up in these texts, so the text is made safe to print
- * here, once: one line, valid UTF-8, also where it had to be cut.
+ * Error records, and lines for a log. Names and paths that come from a file end up in these texts, so the text is made
+ * safe to print here, once: one line, valid UTF-8, also where it had to be cut.
  */
 #include "base/error.h"
 
@@ -36,15 +36,19 @@ static void make_printable(char *text) {
     }
 }
 
+void tnn__vline(char text[TNN_ERROR_TEXT_MAX], const char *fmt, va_list args) {
+    int n = vsnprintf(text, TNN_ERROR_TEXT_MAX, fmt, args);
+    if (n < 0) text[0] = '\0';
+    if (n >= TNN_ERROR_TEXT_MAX) memcpy(text + TNN_ERROR_TEXT_MAX - 4, "...", 4);
+    make_printable(text);
+}
+
 /* Names in parentheses: for the analyzer they are macros too. */
 tnn_status(tnn__vfail)(tnn_error *err, tnn_status status, const char *fmt, va_list args) {
     if (!err) return status;
     /* An argument may be err->text itself, where a caller puts context in front of an error. */
     char text[TNN_ERROR_TEXT_MAX];
-    int n = vsnprintf(text, sizeof text, fmt, args);
-    if (n < 0) text[0] = '\0';
-    if (n >= (int)sizeof text) memcpy(text + sizeof text - 4, "...", 4);
-    make_printable(text);
+    tnn__vline(text, fmt, args);
     err->status = status;
     memcpy(err->text, text, sizeof text);
     return status;

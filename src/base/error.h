@@ -18,6 +18,9 @@
 tnn_status tnn__fail(tnn_error *err, tnn_status status, const char *fmt, ...) TNN__PRINTF(3, 4);
 tnn_status tnn__vfail(tnn_error *err, tnn_status status, const char *fmt, va_list args) TNN__PRINTF(3, 0);
 
+/* One printable line of valid UTF-8, whatever the arguments hold: what an error says, for a log. */
+void tnn__vline(char text[TNN_ERROR_TEXT_MAX], const char *fmt, va_list args) TNN__PRINTF(2, 0);
+
 /* TNN_E_NOMEM with a text that says for what and how many bytes. */
 tnn_status tnn__fail_nomem(tnn_error *err, const char *what, size_t bytes);
 

@@ -1,8 +1,6 @@
 /* A session: the allocator, the log callback and the backend that does the work. */
 #include "core/session.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 
 tnn_session_options tnn_session_options_default(void) {
@@ -45,7 +43,7 @@ void tnn__log(const tnn_session *s, tnn_log_level level, const char *fmt, ...) {
     char text[TNN_ERROR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    tnn__vline(text, fmt, args);
     va_end(args);
     s->log(s->log_ctx, level, text);
 }

@@ -23,7 +23,8 @@ enum { DIGITS = 17 };
 static bool is_norm(const tnn_gguf_tensor *t) {
     static const char suffix[] = "_norm.weight";
     size_t n = sizeof suffix - 1;
-    return t->type == TNN_TYPE_F32 && t->name.size > n && memcmp(t->name.data + t->name.size - n, suffix, n) == 0;
+    return t->type == TNN_TYPE_F32 && t->n_bytes > 0 && t->name.size > n &&
+           memcmp(t->name.data + t->name.size - n, suffix, n) == 0;
 }
 
 /*

@@ -113,15 +113,19 @@ static tnn_status add_tensors(tnn__checksum *sum, const tnn_store *st, tnn_error
     return status;
 }
 
+static void add_strengths_of(tnn__checksum *sum, const tnn__linear *l) {
+    for (const tnn__lora *pair = l ? l->lora : NULL; pair; pair = pair->next) {
+        tnn__checksum_add(sum, &pair->scale, sizeof pair->scale);
+    }
+}
+
 static void add_strengths(tnn__checksum *sum, const tnn_llama_arch *a) {
     for (int64_t layer = 0; layer < a->n_layers; layer++) {
         for (int i = 0; i < TNN__N_LAYER_LINEARS; i++) {
-            const tnn__linear *l = tnn__layer_linear_at(a, layer, (tnn__layer_linear)i);
-            for (const tnn__lora *pair = l ? l->lora : NULL; pair; pair = pair->next) {
-                tnn__checksum_add(sum, &pair->scale, sizeof pair->scale);
-            }
+            add_strengths_of(sum, tnn__layer_linear_at(a, layer, (tnn__layer_linear)i));
         }
     }
+    add_strengths_of(sum, &a->output);
 }
 
 tnn_status tnn__model_fingerprint(const tnn_model *m, uint64_t *out, tnn_error *err) {

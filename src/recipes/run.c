@@ -45,7 +45,7 @@ static void say(const loop *l, const char *fmt, ...) {
     char line[TNN_ERROR_TEXT_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(line, sizeof line, fmt, args);
+    tnn__vline(line, fmt, args);
     va_end(args);
     l->hooks->on_message(l->hooks->ctx, line);
 }

@@ -401,6 +401,93 @@ static void test_adapters_that_are_refused(void **state) {
     tnn_model_free(model);
 }
 
+/* --- warnings --- */
+
+static char warning[TNN_ERROR_TEXT_MAX];
+
+static void keep_warning(void *ctx, tnn_log_level level, const char *text) {
+    (void)ctx;
+    if (level == TNN_LOG_WARN) snprintf(warning, sizeof warning, "%s", text);
+}
+
+/* An output pair and one of a layer over an untied model, whose name a terminal would act on; a norm without elements
+ * beside them. */
+static void write_named_base(tiny_model *m) {
+    static const char name[] = "red\x1b[31m\nmodel";
+    *m = tiny_model_default();
+    m->untied = true;
+    tiny_tensors list = tiny_model_tensors(m);
+    tnn_gguf_writer *w = tiny_model_keys(m);
+    tnn_gguf_set_str(w, "general.name", name, sizeof name - 1);
+    tnn_gguf_add_tensor(w, "empty_norm.weight", TNN_TYPE_F32, 1, (const int64_t[]){0});
+    tiny_model_finish(w, m, &list, temp_path(&dir, "m.gguf"));
+    loaded l = load_trainable("m.gguf");
+    tnn_tensor *qa = take(l.store, "qa", 32, 4, 0.3f), *qb = take(l.store, "qb", 4, 32, 0.3f);
+    tnn_tensor *oa = take(l.store, "oa", 32, 2, 0.3f), *ob = take(l.store, "ob", 2, 40, 0.3f);
+    const tnn_adapter_pair pairs[] = {{"blk.0.attn_q.weight", qa, qb}, {"output.weight", oa, ob}};
+    ok(tnn_adapter_save(temp_path(&dir, "a.gguf"), "llama", l.g, 4.0f, pairs, 2, NULL, &err));
+    unload(&l);
+}
+
+static void test_warnings_are_lines(void **state) {
+    (void)state;
+    tnn_session_options o = tnn_session_options_default();
+    o.n_threads = 1;
+    o.log = keep_warning;
+    tnn_session *loud;
+    tnn_model *other;
+    tiny_model m;
+    write_named_base(&m);
+    tiny_tensors list = tiny_model_tensors(&m);
+    tiny_find(&list, "output_norm.weight")->type = TNN_TYPE_F16; /* a norm that is not counted: another sum */
+    tnn_gguf_writer *w = tiny_model_keys(&m);
+    tnn_gguf_add_tensor(w, "empty_norm.weight", TNN_TYPE_F32, 1, (const int64_t[]){0});
+    tiny_model_finish(w, &m, &list, temp_path(&dir, "other.gguf"));
+    ok(tnn_session_new(&loud, &o, &err));
+    ok(tnn_model_load(&other, loud, temp_path(&dir, "other.gguf"), NULL, &err));
+    ok(tnn_model_add_adapter(other, temp_path(&dir, "a.gguf"), 1.0f, &err));
+    if (!strstr(warning, "\"red?[31m?model\"")) fail_msg("\"%s\" does not name the base", warning);
+    for (const char *c = warning; *c; c++) {
+        if ((unsigned char)*c < ' ') fail_msg("a control character in \"%s\"", warning);
+    }
+    tnn_model_free(other);
+    tnn_session_free(loud);
+}
+
+/* --- saved sequences --- */
+
+static tnn_seq *seq_of(float user_scale, tnn_model **model) {
+    static const int32_t ids[] = {1, 2, 3};
+    tnn_seq *q;
+    *model = load_model("m.gguf");
+    ok(tnn_model_add_adapter(*model, temp_path(&dir, "a.gguf"), user_scale, &err));
+    ok(tnn_seq_new(&q, *model, NULL, &err));
+    ok(tnn_seq_append(q, ids, 3, TNN_WANT_LAST, NULL, NULL, &err));
+    return q;
+}
+
+/* The last logits are in the file, so a pair beside the output counts, too. */
+static void test_saved_with_another_strength(void **state) {
+    (void)state;
+    tnn_model *model, *stronger;
+    tiny_model m;
+    write_named_base(&m);
+    loaded l = load_trainable("m.gguf");
+    tnn_tensor *oa = take(l.store, "oa", 32, 2, 0.3f), *ob = take(l.store, "ob", 2, 40, 0.3f);
+    const tnn_adapter_pair pair = {"output.weight", oa, ob};
+    ok(tnn_adapter_save(temp_path(&dir, "a.gguf"), "llama", NULL, 4.0f, &pair, 1, NULL, &err));
+    unload(&l);
+    tnn_seq *q = seq_of(1.0f, &model), *p = seq_of(2.0f, &stronger);
+    ok(tnn_seq_save(q, temp_path(&dir, "saved"), &err));
+    ok(tnn_seq_restore(q, temp_path(&dir, "saved"), &err));
+    assert_int_equal(tnn_seq_restore(p, temp_path(&dir, "saved"), &err), TNN_E_ARG);
+    names("adapters");
+    tnn_seq_free(q);
+    tnn_seq_free(p);
+    tnn_model_free(model);
+    tnn_model_free(stronger);
+}
+
 /* --- export --- */
 
 typedef void key_fn(tnn_gguf_writer *w);
@@ -555,6 +642,8 @@ int main(void) {
         cmocka_unit_test(test_attaching_pairs),
         cmocka_unit_test(test_adapter_round_trip),
         cmocka_unit_test(test_adapters_that_are_refused),
+        cmocka_unit_test(test_warnings_are_lines),
+        cmocka_unit_test(test_saved_with_another_strength),
         cmocka_unit_test(test_export_round_trip),
         cmocka_unit_test(test_scaling_factor_survives),
         cmocka_unit_test(test_lens_is_folded),
