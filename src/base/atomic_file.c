@@ -72,8 +72,8 @@ uint64_t tnn__atomic_tell(const tnn__atomic_file *f) {
 
 /* Keeps the failure in the file and copies it to the caller. */
 static tnn_status fail_save(tnn__atomic_file *f, tnn_error *err, const char *action, int code) {
-    char reason[128];
-    if (strerror_r(code, reason, sizeof reason) != 0) reason[0] = '\0';
+    char reason[TNN__ERRNO_TEXT];
+    tnn__errno_text(code, reason);
     if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
         bool known = f->expected_bytes > f->accepted;
         tnn__fail(&f->failure, TNN_E_IO,

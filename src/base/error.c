@@ -36,6 +36,11 @@ static void make_printable(char *text) {
     }
 }
 
+const char *tnn__errno_text(int code, char buf[TNN__ERRNO_TEXT]) {
+    if (strerror_r(code, buf, TNN__ERRNO_TEXT) != 0) snprintf(buf, TNN__ERRNO_TEXT, "error %d", code);
+    return buf;
+}
+
 void tnn__vline(char text[TNN_ERROR_TEXT_MAX], const char *fmt, va_list args) {
     int n = vsnprintf(text, TNN_ERROR_TEXT_MAX, fmt, args);
     if (n < 0) text[0] = '\0';

@@ -18,6 +18,10 @@
 tnn_status tnn__fail(tnn_error *err, tnn_status status, const char *fmt, ...) TNN__PRINTF(3, 4);
 tnn_status tnn__vfail(tnn_error *err, tnn_status status, const char *fmt, va_list args) TNN__PRINTF(3, 0);
 
+/* What the system calls an error number, for the argument of a %s; in buf, which it returns. Any thread. */
+#define TNN__ERRNO_TEXT 128
+const char *tnn__errno_text(int code, char buf[TNN__ERRNO_TEXT]);
+
 /* One printable line of valid UTF-8, whatever the arguments hold: what an error says, for a log. */
 void tnn__vline(char text[TNN_ERROR_TEXT_MAX], const char *fmt, va_list args) TNN__PRINTF(2, 0);
 

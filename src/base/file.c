@@ -31,9 +31,9 @@ static const char *advice_for(int code) {
 }
 
 static tnn_status fail_errno(tnn_error *err, const char *action, const char *path, int code) {
-    char reason[128];
-    if (strerror_r(code, reason, sizeof reason) != 0) reason[0] = '\0';
-    return tnn__fail(err, TNN_E_IO, "cannot %s %s: %s; %s", action, path, reason, advice_for(code));
+    char reason[TNN__ERRNO_TEXT];
+    return tnn__fail(err, TNN_E_IO, "cannot %s %s: %s; %s", action, path, tnn__errno_text(code, reason),
+                     advice_for(code));
 }
 
 /* Opens for reading; O_NONBLOCK so that a pipe nobody writes to is met by the check on its kind, not by a hang. */
@@ -84,10 +84,9 @@ static const uint8_t empty_file[1] = {0};
 static tnn_status map_view(tnn__file_view *view, int fd, const char *path, tnn_error *err) {
     void *p = mmap(NULL, view->size, PROT_READ, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED) {
-        char reason[128];
-        if (strerror_r(errno, reason, sizeof reason) != 0) reason[0] = '\0';
+        char reason[TNN__ERRNO_TEXT];
         return tnn__fail(err, TNN_E_IO, "cannot map %s (%zu bytes): %s; load it without mmap", path, view->size,
-                         reason);
+                         tnn__errno_text(errno, reason));
     }
     view->data = p;
     view->mapped = true;

@@ -54,7 +54,9 @@ static tnn_status cut(const char *path, int64_t keep_step, const tnn_allocator *
     size_t keep = kept_bytes(text, size, keep_step);
     tnn__free(a, text, size + 1, 1);
     if (keep < size && truncate(path, (off_t)keep) != 0) {
-        return tnn__fail(err, TNN_E_IO, "%s: cannot be cut to %zu bytes: %s", path, keep, strerror(errno));
+        char reason[TNN__ERRNO_TEXT];
+        return tnn__fail(err, TNN_E_IO, "%s: cannot be cut to %zu bytes: %s", path, keep,
+                         tnn__errno_text(errno, reason));
     }
     return TNN_OK;
 }
@@ -70,8 +72,10 @@ tnn_status tnn__events_open(tnn__events **out, const char *path, int64_t keep_st
     e->alloc = *a;
     e->file = fopen(path, "ab");
     if (!e->file) {
+        char reason[TNN__ERRNO_TEXT];
+        status = tnn__fail(err, TNN_E_IO, "%s: %s", path, tnn__errno_text(errno, reason));
         tnn__free(a, e, sizeof *e, TNN__ALIGN);
-        return tnn__fail(err, TNN_E_IO, "%s: %s", path, strerror(errno));
+        return status;
     }
     *out = e;
     return TNN_OK;

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
+#include "base/ascii.h"
 #include "base/error.h"
 
 typedef struct file_type_name {
@@ -50,9 +50,9 @@ int32_t tnn_file_type_from_name(const char *name) {
                                              {TNN_FILE_TYPE_Q5_K_M, "Q5_K"}};
     if (!name) return -1;
     for (int i = 0; i < COUNT(written); i++)
-        if (strcasecmp(written[i].name, name) == 0) return (int32_t)written[i].number;
+        if (tnn__same_name(written[i].name, name)) return (int32_t)written[i].number;
     for (int i = 0; i < COUNT(aliases); i++)
-        if (strcasecmp(aliases[i].name, name) == 0) return (int32_t)aliases[i].number;
+        if (tnn__same_name(aliases[i].name, name)) return (int32_t)aliases[i].number;
     return -1;
 }
 

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/locale.h"
 
 #define PATH_SIZE  4096
 #define MAX_EVENTS ((size_t)1 << 31)
@@ -279,7 +280,9 @@ static tnn_status write_page(report *r, const char *folder) {
     snprintf(config_path, sizeof config_path, "%s/config.json", folder);
     tnn_status status = tnn__atomic_open(&r->out, path, 0, NULL, &r->alloc, r->err);
     if (status) return status;
+    tnn__c_locale locale = tnn__c_locale_begin();
     put_page(r, folder, config_path);
+    tnn__c_locale_end(locale);
     if (r->status) {
         tnn__atomic_abort(r->out);
         return r->status;

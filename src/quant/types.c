@@ -3,6 +3,7 @@
 
 #include <tinynn/types.h>
 
+#include "base/ascii.h"
 #include "quant/blocks.h"
 
 /* id, block elements, block bytes, quantized, usable as the stored type of a weight */
@@ -55,22 +56,9 @@ const tnn_type_info *tnn_type_get_info(int32_t type) {
     return type >= 0 && type < TNN_TYPE_COUNT ? &infos[type] : &no_type;
 }
 
-/* ASCII only: a type name must not depend on the locale. */
-static char to_upper(char c) {
-    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-}
-
-static bool same_name(const char *a, const char *b) {
-    while (*a && to_upper(*a) == to_upper(*b)) {
-        a++;
-        b++;
-    }
-    return to_upper(*a) == to_upper(*b);
-}
-
 int32_t tnn_type_from_name(const char *name) {
     for (int32_t type = 0; name && type < TNN_TYPE_COUNT; type++) {
-        if (infos[type].name && same_name(infos[type].name, name)) return type;
+        if (infos[type].name && tnn__same_name(infos[type].name, name)) return type;
     }
     return -1;
 }

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/locale.h"
 
 static const char *const recipe_names[] = {
 #define X(id, name) name,
@@ -147,7 +148,9 @@ static tnn_status set_number(tnn_train_config *c, const tnn_setting *s, const ch
         *(int64_t *)field(c, s) = value;
         return TNN_OK;
     }
+    tnn__c_locale locale = tnn__c_locale_begin();
     double value = strtod(text, &end);
+    tnn__c_locale_end(locale);
     if (end == text || *end || !fits_float(s, value)) return out_of_range(s, text, err);
     *(double *)field(c, s) = value;
     return TNN_OK;
@@ -325,7 +328,9 @@ static tnn_status from_json(tnn_train_config *c, const tnn_setting *s, const jso
         snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         text = number;
     } else if (json_is_real(value)) {
+        tnn__c_locale locale = tnn__c_locale_begin();
         snprintf(number, sizeof number, "%.17g", json_real_value(value));
+        tnn__c_locale_end(locale);
         text = number;
     }
     if (!text) return tnn__fail(err, TNN_E_FORMAT, "%s: %s has a value of a wrong type", path, s->name);

@@ -63,8 +63,9 @@ static const char *checkpoint_path(const loop *l, int64_t step, char buf[PATH_SI
 /* --- folder --- */
 
 static tnn_status make_folder(const char *path, tnn_error *err) {
+    char reason[TNN__ERRNO_TEXT];
     if (mkdir(path, 0777) == 0 || errno == EEXIST) return TNN_OK;
-    return tnn__fail(err, TNN_E_IO, "%s: the folder cannot be made: %s", path, strerror(errno));
+    return tnn__fail(err, TNN_E_IO, "%s: the folder cannot be made: %s", path, tnn__errno_text(errno, reason));
 }
 
 static tnn_status make_folders(const loop *l) {
