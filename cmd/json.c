@@ -81,16 +81,13 @@ static json_t *metadata_item(const tnn_gguf *g, int64_t i, tnn_gguf_value_type t
     }
 }
 
-static const char *const value_type_names[TNN_GGUF_VALUE_TYPE_COUNT] = {
-    "u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64",
-};
-
 json_t *json_metadata(const tnn_gguf *g, int64_t i, uint64_t max_items) {
     tnn_gguf_value_type type = tnn_gguf_kv_type(g, i);
     if (type != TNN_GGUF_ARRAY) return metadata_item(g, i, type, 0);
     tnn_gguf_value_type element = tnn_gguf_array_type(g, i);
     uint64_t n = tnn_gguf_array_count(g, i);
-    if (n > max_items) return json_pack("{s:s, s:I}", "type", value_type_names[element], "count", (json_int_t)n);
+    if (n > max_items)
+        return json_pack("{s:s, s:I}", "type", tnn_gguf_value_type_name(element), "count", (json_int_t)n);
     json_t *array = json_array();
     for (uint64_t e = 0; e < n; e++)
         json_array_append_new(array, metadata_item(g, i, element, e));

@@ -1,5 +1,6 @@
 /* Exporting: metadata from the hyperparameters or from a model of the same shape, tensors row by row. */
 #include <tinynn/export.h>
+#include <tinynn/quantize.h>
 
 #include <inttypes.h>
 #include <math.h>
@@ -120,26 +121,11 @@ static void set_hparams(const exporter *e) {
         char donor_prefix[96];
         tnn_gguf_get_str(e->options->tokenizer, "general.architecture", &donor, NULL);
         snprintf(donor_prefix, sizeof donor_prefix, "%.*s.", (int)(donor.size < 80 ? donor.size : 80), donor.data);
-        const char *const skip[] = {"general.", "quantize.", "split.", donor.size > 0 ? donor_prefix : "general."};
-        tnn_gguf_copy_kv(e->w, e->options->tokenizer, skip, 4);
+        const char *const skip[] = {"general.", "quantize.", donor_prefix};
+        tnn_gguf_copy_kv(e->w, e->options->tokenizer, skip, donor.size > 0 ? 3 : 2);
     } else {
         tnn_gguf_set_str(e->w, "tokenizer.ggml.model", "none", 4);
     }
-}
-
-/* general.file_type of the types whose number it shares a table with; 0 F32 stands for the rest. */
-static uint32_t file_type(tnn_type type) {
-    static const struct {
-        tnn_type type;
-        uint32_t number;
-    } table[] = {{TNN_TYPE_F16, 1},     {TNN_TYPE_Q4_0, 2},  {TNN_TYPE_Q4_1, 3},  {TNN_TYPE_Q8_0, 7},
-                 {TNN_TYPE_Q5_0, 8},    {TNN_TYPE_Q5_1, 9},  {TNN_TYPE_Q2_K, 10}, {TNN_TYPE_Q3_K, 12},
-                 {TNN_TYPE_Q4_K, 15},   {TNN_TYPE_Q5_K, 17}, {TNN_TYPE_Q6_K, 18}, {TNN_TYPE_IQ4_NL, 25},
-                 {TNN_TYPE_IQ4_XS, 30}, {TNN_TYPE_BF16, 32}, {TNN_TYPE_MXFP4, 38}};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (table[i].type == type) return table[i].number;
-    }
-    return 0;
 }
 
 /* Layers that were not run were not trained: the file has none. */
@@ -152,14 +138,15 @@ static void leave_out_extra_layers(const exporter *e) {
 static void set_metadata(const exporter *e) {
     const tnn_export_options *o = e->options;
     if (o->like) {
-        static const char *const skip[] = {"general.file_type", "general.quantization_version", "split."};
-        tnn_gguf_copy_kv(e->w, o->like, skip, 3);
+        static const char *const skip[] = {"general.file_type", "general.quantization_version"};
+        tnn_gguf_copy_kv(e->w, o->like, skip, 2);
         if (e->arch->hparams.n_extra_layers > 0) leave_out_extra_layers(e);
     } else {
         set_hparams(e);
     }
     if (o->name) tnn_gguf_set_str(e->w, "general.name", o->name, strlen(o->name));
-    tnn_gguf_set_u32(e->w, "general.file_type", file_type(o->type));
+    int32_t file_type = tnn_file_type_from_name(tnn_type_get_info((int32_t)o->type)->name);
+    if (file_type >= 0) tnn_gguf_set_u32(e->w, "general.file_type", (uint32_t)file_type);
     if (tnn_type_get_info((int32_t)o->type)->quantized) tnn_gguf_set_u32(e->w, "general.quantization_version", 2);
 }
 

@@ -167,9 +167,8 @@ static tnn_status check_tensor(const tnn_gguf_tensor *t, int32_t type, tnn_error
 }
 
 static tnn_status declare(job *j, tnn_error *err) {
-    static const char *const of_split[] = {"split."};
     static const char type_key[] = "general.file_type", version_key[] = "general.quantization_version";
-    tnn_gguf_copy_kv(j->writer, j->g, of_split, 1);
+    tnn_gguf_copy_kv(j->writer, j->g, NULL, 0);
     if (j->conversion->file_type >= 0) {
         tnn_gguf_set_u32(j->writer, type_key, (uint32_t)j->conversion->file_type);
         tnn_gguf_set_u32(j->writer, version_key, 2);
