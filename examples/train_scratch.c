@@ -21,8 +21,12 @@ static void print_progress(void *ctx, const tnn_train_progress *p) {
 static tnn_status learn_tokenizer(const char *path, const char *out, tnn_error *error) {
     static char text[1 << 20];
     FILE *file = fopen(path, "rb");
-    size_t n = file ? fread(text, 1, sizeof text, file) : 0;
-    if (file) fclose(file);
+    if (!file) {
+        snprintf(error->text, sizeof error->text, "%s cannot be opened", path);
+        return TNN_E_IO;
+    }
+    size_t n = fread(text, 1, sizeof text, file);
+    fclose(file);
 
     tnn_bpe_options options = tnn_bpe_options_default();
     tnn_bpe_trainer *trainer;

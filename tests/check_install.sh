@@ -1,8 +1,10 @@
 #!/bin/sh
-# Uses an installed tinynn as a stranger would: a program built with CMake, one with pkg-config, and the headers from C++.
+# Uses an installed tinynn as a stranger would: a program built with CMake, one with pkg-config, the headers from C++, and
+# the examples, which run.
 #
 #   tests/check_install.sh PREFIX WORK_FOLDER
 set -eu
+root=$(realpath "$(dirname "$0")/..")
 prefix=$(realpath "$1")
 mkdir -p "$2"
 work=$(realpath "$2")
@@ -34,8 +36,20 @@ cmake --build "$work/build" >/dev/null
 pc=$(find "$prefix" -name tinynn.pc)
 export PKG_CONFIG_PATH="$(dirname "$pc")"
 library=$(pkg-config --variable=libdir tinynn)
+version=$(pkg-config --modversion tinynn)
 cc "$work/main.c" $(pkg-config --cflags --libs tinynn) -o "$work/by_pkg_config"
 [ "$(LD_LIBRARY_PATH=$library "$work/by_pkg_config")" = ok ]
+
+# A version whose API may differ has another soname: until 1.0 the minor number counts.
+case $version in 0.*) soname=libtnn.so.${version%.*} ;; *) soname=libtnn.so.${version%%.*} ;; esac
+[ -e "$library/$soname" ] || { echo "no $soname beside version $version" >&2; exit 1; }
+
+# As README.md says.
+for example in "$root"/examples/*.c; do
+    cc -O2 "$example" $(pkg-config --cflags --libs tinynn) -lm -o "$work/$(basename "$example" .c)"
+done
+LD_LIBRARY_PATH=$library "$work/generate" "$root/models/shakespeare.gguf" "ROMEO:" 8 >"$work/generate.out"
+grep -q 'tokens' "$work/generate.out"
 
 if command -v clang++ >/dev/null; then
     clang++ -x c++ -std=c++11 -Wall -Werror -fsyntax-only -I"$prefix/include" "$work/main.c"
