@@ -13,9 +13,9 @@ tnn_train_plan tnn_run_plan(const tnn_run *r) {
     tnn_train_plan plan = {
         .train = tnn_dataset_get_stats(r->train),
         .n_steps = r->config.iters,
-        .tokens_per_step = tnn__batch_rows(&r->config) * r->config.grad_accumulation_steps,
+        .tokens_per_step = r->batch_rows * r->config.grad_accumulation_steps,
         .batches_per_step = r->config.grad_accumulation_steps,
-        .batches_per_epoch = tnn_dataset_n_batches(r->train, tnn__batch_rows(&r->config), 0),
+        .batches_per_epoch = tnn_dataset_n_batches(r->train, r->batch_rows, 0),
         .weight_bytes = tnn_store_bytes(r->weights) + (r->pairs ? tnn_store_bytes(r->pairs) : 0),
         .trainer_bytes = tnn_trainer_bytes(r->trainer),
     };
@@ -55,7 +55,7 @@ static double n_times(int64_t iters, int64_t every) {
 static tnn_status measure_steps(tnn_run *r, tnn_trainer_times *times, tnn_error *err) {
     tnn_batch_buffer b;
     tnn_cursor cursor = {0, 0};
-    tnn_status status = tnn_batch_buffer_init(&b, tnn__batch_rows(&r->config), &r->session->alloc, err);
+    tnn_status status = tnn_batch_buffer_init(&b, r->batch_rows, &r->session->alloc, err);
     if (status) return status;
     tnn_batch_fill(&b, r->train, &cursor, true);
     tnn_batch_scale(&b, b.n_targets);
@@ -80,7 +80,7 @@ static double measure_sample(tnn_run *r) {
 
 static double validation_batches(const tnn_run *r) {
     if (!r->valid) return 0;
-    int64_t n = tnn_dataset_n_batches(r->valid, tnn__batch_rows(&r->config), 0), most = r->config.val_batches;
+    int64_t n = tnn_dataset_n_batches(r->valid, r->batch_rows, 0), most = r->config.val_batches;
     return (double)(most >= 0 && most < n ? most : n);
 }
 

@@ -502,7 +502,7 @@ static tnn_status take_batches(loop *l) {
     if (!l->batches) return tnn__fail_nomem(l->err, "batches", (size_t)c->grad_accumulation_steps * sizeof *l->batches);
     tnn_status status = TNN_OK;
     for (; l->n_batches < c->grad_accumulation_steps && !status; l->n_batches++) {
-        status = tnn_batch_buffer_init(&l->batches[l->n_batches], c->batch_size * c->max_seq_length, a, l->err);
+        status = tnn_batch_buffer_init(&l->batches[l->n_batches], l->r->batch_rows, a, l->err);
     }
     return status;
 }

@@ -29,14 +29,10 @@ struct tnn_run {
     tnn_adapter_pair *pair_list;
     int64_t n_pairs;
     tnn_dataset *train, *valid; /* valid may be NULL */
+    int64_t batch_rows;         /* tokens of a batch, padding included */
     tnn_trainer *trainer;
     const tnn__file_ops *file_ops; /* of saves; NULL: the system's */
 };
-
-/* Tokens of a batch, padding included. */
-static inline int64_t tnn__batch_rows(const tnn_train_config *c) {
-    return c->batch_size * c->max_seq_length;
-}
 
 /* What training goes on in: weights, or the pairs of LoRA. */
 static inline tnn_store *tnn__trained_store(const tnn_run *r) {

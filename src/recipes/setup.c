@@ -111,7 +111,25 @@ static uint64_t hash_of_data(const tnn_run *r) {
     return value ? value : 1;
 }
 
-static tnn_status open_data(tnn_run *r, tnn_error *err) {
+static int64_t longest_sequence(const tnn_dataset *d) {
+    int64_t most = 0, n;
+    for (int64_t i = 0; i < tnn_dataset_get_stats(d).n_sequences; i++) {
+        const char *trained;
+        tnn_dataset_sequence(d, i, &trained, &n);
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+/* A batch does not reach beyond an epoch, so rows for more than all the data would only be computed as padding. */
+static int64_t rows_of_batch(const tnn_run *r) {
+    int64_t rows = r->config.batch_size * r->config.max_seq_length;
+    int64_t useful = tnn_dataset_get_stats(r->train).n_tokens, least = r->valid ? longest_sequence(r->valid) : 0;
+    if (useful < least) useful = least;
+    return useful < rows ? useful : rows;
+}
+
+static tnn_status open_splits(tnn_run *r, tnn_error *err) {
     const tnn_train_config *c = &r->config;
     if (given(c->data) == given(c->text)) {
         return tnn__fail(err, TNN_E_ARG, "give either a folder of train.jsonl (data) or a text file (text)");
@@ -124,6 +142,12 @@ static tnn_status open_data(tnn_run *r, tnn_error *err) {
     char path[4096];
     snprintf(path, sizeof path, "%s/valid.jsonl", c->data);
     return status || access(path, F_OK) != 0 ? status : open_split(r, "valid", &r->valid, err);
+}
+
+static tnn_status open_data(tnn_run *r, tnn_error *err) {
+    tnn_status status = open_splits(r, err);
+    if (!status) r->batch_rows = rows_of_batch(r);
+    return status;
 }
 
 /* --- weights --- */
@@ -443,7 +467,7 @@ static tnn_status make_weights(tnn_run *r, tnn_error *err) {
 static tnn_status make_trainer(tnn_run *r, tnn_error *err) {
     const tnn_train_config *c = &r->config;
     tnn_trainer_options o = {
-        .n_rows = tnn__batch_rows(c),
+        .n_rows = r->batch_rows,
         .optimizer = (tnn_optimizer)c->optimizer,
         .beta1 = (float)c->beta1,
         .beta2 = (float)c->beta2,
@@ -497,7 +521,7 @@ static tnn_status count_steps(tnn_run *r, tnn_error *err) {
     tnn_train_config *c = &r->config;
     int64_t n_batches = 0;
     for (int64_t epoch = 0; epoch < c->num_epochs; epoch++) {
-        n_batches += tnn_dataset_n_batches(r->train, tnn__batch_rows(c), epoch);
+        n_batches += tnn_dataset_n_batches(r->train, r->batch_rows, epoch);
         if (n_batches > MAX_BATCHES) return tnn__fail(err, TNN_E_ARG, "num_epochs %" PRId64 " is too many", epoch);
     }
     if (c->num_epochs > 0) c->iters = (n_batches - 1) / c->grad_accumulation_steps + 1;

@@ -164,6 +164,10 @@ expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --max-seq-length 128
 expect_out 'under loss'
 expect_out 'learned  '
 
+# A batch asked for in more tokens than an epoch has is no longer than that: no padding is computed.
+expect 0 "$TNN" train lora tiny.gguf --data data --iters 2 --max-seq-length 128 --batch-size 64 --plan --json
+expect_json 'd["tokens_per_step"] == d["train"]["tokens"] < 128'
+
 # An interrupt saves and ends with status 1; the resumed run gives what an uninterrupted one does, in BF16 as well.
 run="$TNN train scratch --text text --tokenizer bytes $shape --batch-size 2 --max-seq-length 64 -t 1 --iters 1500 --save-every 0"
 for signal in INT TERM; do
