@@ -1,42 +1,39 @@
-/* `tnn eval`: how well a model predicts a text. */
+/* `tnn eval`: how well a model predicts a text. Answers of a data set are eval_data.c's. */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include <tinynn/eval.h>
-
+#include "eval.h"
 #include "input.h"
 #include "json.h"
-#include "open.h"
-#include "taps.h"
 #include "ui.h"
 #include "verbs.h"
 
-typedef struct eval_args {
-    file_args file;
-    compute_args compute;
-    adapter_args adapters;
-    tap_args taps;
-    context_args context;
-    const char *text;
-    int64_t n_chunks;
-    bool no_bos, no_special, json;
-} eval_args;
-
 static const arg_option verb_options[] = {
     {"--text, -f, --file", ARG_TEXT, offsetof(eval_args, text), "FILE", 0, 0, NULL, "the text; - is standard input"},
-    {"-c, --ctx-size", ARG_INT, offsetof(eval_args, context.n_ctx), "N", 4, 1 << 24, NULL,
-     "tokens of a window; the second half of each is scored"},
-    {"--chunks", ARG_INT, offsetof(eval_args, n_chunks), "N", -1, INT32_MAX, "all", "windows, at most"},
-    {"-b, --batch-size", ARG_INT, offsetof(eval_args, context.n_batch), "N", 1, 65536, "half a window",
-     "tokens computed at once"},
-    {"--kv-type, --cache-type", ARG_TEXT, offsetof(eval_args, context.kv_type), "TYPE", 0, 0, NULL,
-     "type of the KV cache: f32, f16, bf16 or q8_0"},
+    {"--data", ARG_TEXT, offsetof(eval_args, data), "DIR", 0, 0, NULL,
+     "instead of a text: a folder, of which test.jsonl is taken, or else valid.jsonl; or a .jsonl file"},
+    {"-c, --ctx-size, --max-seq-length", ARG_INT, offsetof(eval_args, context.n_ctx), "N", 4, 1 << 24,
+     "512; 2048 with --data",
+     "tokens of a window, the second half of which is scored; of data, tokens of a row at most"},
+    {"-b, --batch-size", ARG_INT, offsetof(eval_args, context.n_batch), "N", 1, 65536,
+     "half a window; 1024 with --data", "tokens computed at once"},
+    {"--chunks", ARG_INT, offsetof(eval_args, n_chunks), "N", -1, INT32_MAX, "all", "text: windows, at most"},
+    {"--kv-type, --cache-type", ARG_TEXT, offsetof(eval_args, context.kv_type), "TYPE", 0, 0, "F16",
+     "text: type of the KV cache: f32, f16, bf16 or q8_0"},
     {"--no-bos", ARG_FLAG, offsetof(eval_args, no_bos), NULL, 0, 0, NULL,
-     "no BOS in front of each window; without this, there is one if the model is used to it"},
+     "text: no BOS in front of each window; without this, there is one if the model is used to it"},
     {"--no-special", ARG_FLAG, offsetof(eval_args, no_special), NULL, 0, 0, NULL,
-     "take special tokens in the text, such as <|im_end|>, for plain text"},
+     "text: take special tokens in it, such as <|im_end|>, for plain text"},
+    {"--mask-prompt", ARG_FLAG, offsetof(eval_args, mask_prompt), NULL, 0, 0, "on", "data: score the answers alone"},
+    {"--no-mask-prompt", ARG_FLAG, offsetof(eval_args, no_mask_prompt), NULL, 0, 0, NULL, "data: score every token"},
+    {"--chat-template", ARG_TEXT, offsetof(eval_args, chat_template), "NAME", 0, 0, "the model's own",
+     "data: name of the chat template"},
+    {"--system", ARG_TEXT, offsetof(eval_args, system), "TEXT", 0, 0, NULL,
+     "data: system message of rows that have none"},
     {"--json", ARG_FLAG, offsetof(eval_args, json), NULL, 0, 0, NULL,
-     "one JSON object: ppl, ppl_error, nll, tokens, scored, windows, n_ctx, seconds, taps"},
+     "one JSON object; of a text: ppl, ppl_error, nll, tokens, scored, windows, n_ctx, seconds, taps; of data: file, "
+     "loss, ppl, accuracy, scored, tokens, sequences, rows, cut, skipped, tools_left_out, max_seq_length, seconds, "
+     "taps"},
     {0},
 };
 
@@ -64,7 +61,6 @@ static bool on_batch(void *ctx, tnn_seq *q, int64_t pos, int64_t n) {
 
 static int read_ids(const eval_args *args, const engine *e, tnn_ids *ids) {
     prompt_args prompt = {.file = args->text, .no_bos = args->no_bos, .no_special = args->no_special};
-    if (!args->text) return ui_error(UI_USAGE, "--text FILE is missing: what the model is to predict");
     return input_prompt(&prompt, tnn_model_tokenizer(e->model), tnn_model_hparams(e->model)->n_vocab, ids);
 }
 
@@ -105,41 +101,75 @@ static int measure(const eval_args *args, engine *e, const tnn_ids *ids, watch *
     return code == UI_OK ? print_result(args, w, &result, ids->n, ui_seconds() - start) : code;
 }
 
-static void init(void *p) {
-    eval_args *args = p;
-    context_args_init(&args->context);
-    args->context.n_ctx = 512;
-    args->context.n_batch = 0;
+/* Each of the two ways has options of its own. */
+static int check_args(const eval_args *args) {
+    if (!args->text && !args->data)
+        return ui_error(UI_USAGE, "--text FILE is missing: what the model is to predict; or --data DIR");
+    if (args->text && args->data) return ui_error(UI_USAGE, "--text and --data exclude each other");
+    const char *of_data = args->mask_prompt      ? "--mask-prompt"
+                          : args->no_mask_prompt ? "--no-mask-prompt"
+                          : args->chat_template  ? "--chat-template"
+                          : args->system         ? "--system"
+                                                 : NULL;
+    const char *of_text = args->n_chunks          ? "--chunks"
+                          : args->context.kv_type ? "--kv-type"
+                          : args->no_bos          ? "--no-bos"
+                          : args->no_special      ? "--no-special"
+                                                  : NULL;
+    if (args->text && of_data) return ui_error(UI_USAGE, "%s is for --data, not for a text", of_data);
+    if (args->data && of_text) return ui_error(UI_USAGE, "%s is for a text, not for --data", of_text);
+    if (args->mask_prompt && args->no_mask_prompt)
+        return ui_error(UI_USAGE, "--mask-prompt and --no-mask-prompt exclude each other");
+    return UI_OK;
+}
+
+static void fill_defaults(eval_args *args) {
+    context_args *c = &args->context;
+    if (c->n_ctx == 0) c->n_ctx = args->data ? tnn_dataset_options_default().max_length : 512;
+    if (args->data) return;
+    context_args standard;
+    context_args_init(&standard);
+    if (!c->kv_type) c->kv_type = standard.kv_type;
+    if (c->n_batch == 0) c->n_batch = c->n_ctx / 2 < 1024 ? c->n_ctx / 2 : 512;
+}
+
+static int eval_text(const eval_args *args, engine *e, watch *w) {
+    tnn_ids ids = {0};
+    int code = read_ids(args, e, &ids);
+    if (code == UI_OK) code = open_seq(e, &args->context, w->taps.globs);
+    if (code == UI_OK) code = measure(args, e, &ids, w);
+    tnn_ids_free(&ids);
+    return code;
 }
 
 static int run(void *p) {
     eval_args *args = p;
     engine e = {0};
-    tnn_ids ids = {0};
     watch w = {0};
-    if (args->context.n_batch == 0)
-        args->context.n_batch = args->context.n_ctx / 2 < 1024 ? args->context.n_ctx / 2 : 512;
-    int code = taps_begin(&w.taps, &args->taps);
-    if (code == UI_OK) code = context_check(&args->context);
+    int code = check_args(args);
+    fill_defaults(args);
+    if (code == UI_OK) code = taps_begin(&w.taps, &args->taps);
+    if (code == UI_OK && args->text) code = context_check(&args->context);
     if (code == UI_OK && args->taps.out) code = check_not_model(args->taps.out, &args->file);
+    if (code == UI_OK && args->taps.out && args->text) code = check_not_input(args->taps.out, args->text);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
     if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->taps.out);
-    if (code == UI_OK) code = read_ids(args, &e, &ids);
-    if (code == UI_OK) code = open_seq(&e, &args->context, w.taps.globs);
-    if (code == UI_OK) code = measure(args, &e, &ids, &w);
+    if (code == UI_OK) code = args->data ? eval_data(args, &e, &w.taps) : eval_text(args, &e, &w);
     taps_end(&w.taps);
-    tnn_ids_free(&ids);
     close_engine(&e);
     return code;
 }
 
 const verb verb_eval = {
     .name = "eval",
-    .summary = "perplexity of a text",
+    .summary = "how well a model predicts a text, or the answers of a data set",
     .description =
         "Measures perplexity as llama-perplexity does: the text is cut into windows of -c tokens that do not "
         "overlap, each is computed by itself, and the second half of each is scored. The number after +- is "
-        "the standard error.",
+        "the standard error. With --data, the loss of the answers of a data set, as tnn train tells it of a "
+        "validation: "
+        "the same rows, templates and tokens under loss; its perplexity; and the share of these tokens that the model "
+        "holds most likely.",
     .positionals = {{"MODEL", offsetof(eval_args, file.model), false}},
     .groups = {{verb_options, 0},
                {tap_options, offsetof(eval_args, taps)},
@@ -147,7 +177,6 @@ const verb verb_eval = {
                {compute_options, offsetof(eval_args, compute)},
                {file_options, offsetof(eval_args, file)}},
     .args_size = sizeof(eval_args),
-    .init = init,
     .run = run,
     .hears_interrupts = true,
 };

@@ -76,27 +76,32 @@ static bool keep_rows(tap *p, const float *rows, int64_t n) {
     return true;
 }
 
+int taps_add(taps *t, const char *name, const float *rows, int64_t n_features, int64_t n_rows) {
+    tap *p = find(t, name);
+    if (!p) return ui_error(UI_FAILURE, "out of memory");
+    p->n_features = n_features;
+    for (int64_t k = 0; k < n_features * n_rows; k++) {
+        p->sum += (double)rows[k];
+        p->sum_of_squares += (double)rows[k] * (double)rows[k];
+        if (rows[k] < p->min) p->min = rows[k];
+        if (rows[k] > p->max) p->max = rows[k];
+    }
+    if (t->keep && !keep_rows(p, rows, n_rows))
+        return ui_error(UI_FAILURE, "out of memory for the rows of %s; tap less, or leave --tap-out away", p->name);
+    p->n_rows += n_rows;
+    return UI_OK;
+}
+
 /* One tap may have fewer rows than another: the last layers compute only what is wanted of them. */
 int taps_collect(taps *t, const tnn_seq *q) {
     int64_t n_taps = t->globs ? tnn_seq_n_taps(q) : 0;
-    for (int64_t i = 0; i < n_taps; i++) {
+    int code = UI_OK;
+    for (int64_t i = 0; i < n_taps && code == UI_OK; i++) {
         int64_t n_features, n_rows;
         const float *rows = tnn_seq_tap(q, i, &n_features, &n_rows);
-        tap *p = rows ? find(t, tnn_seq_tap_name(q, i)) : NULL;
-        if (!rows) continue;
-        if (!p) return ui_error(UI_FAILURE, "out of memory");
-        p->n_features = n_features;
-        for (int64_t k = 0; k < n_features * n_rows; k++) {
-            p->sum += (double)rows[k];
-            p->sum_of_squares += (double)rows[k] * (double)rows[k];
-            if (rows[k] < p->min) p->min = rows[k];
-            if (rows[k] > p->max) p->max = rows[k];
-        }
-        if (t->keep && !keep_rows(p, rows, n_rows))
-            return ui_error(UI_FAILURE, "out of memory for the rows of %s; tap less, or leave --tap-out away", p->name);
-        p->n_rows += n_rows;
+        if (rows) code = taps_add(t, tnn_seq_tap_name(q, i), rows, n_features, n_rows);
     }
-    return UI_OK;
+    return code;
 }
 
 static tnn_status write_all(const taps *t, tnn_gguf_writer *w, const char *path, tnn_error *err) {

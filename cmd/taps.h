@@ -28,7 +28,9 @@ typedef struct taps {
 
 /* Each returns the exit status, having reported a failure. */
 int taps_begin(taps *t, const tap_args *args);
-/* Takes in the taps of the last batch of q. */
+/* Takes in n_rows rows of a tap. */
+int taps_add(taps *t, const char *name, const float *rows, int64_t n_features, int64_t n_rows);
+/* The same of all taps of the last batch of q. */
 int taps_collect(taps *t, const tnn_seq *q);
 /* Writes the rows to args->out, if asked: a GGUF with one F32 tensor [features, rows] per tap. */
 int taps_write(const taps *t, const tap_args *args);

@@ -200,6 +200,11 @@ TNN_API tnn_tensor *tnn_linear_xent(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, 
  */
 TNN_API tnn_tensor *tnn_linear_xent_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *b, tnn_tensor *low,
                                          tnn_tensor *targets, tnn_tensor *weights);
+/*
+ * Of losses, what tnn_linear_xent or _pair returned: F32 [T], 1 where the target has the largest logit (of equals, the
+ * lowest id), 0 elsewhere and at rows without a target. No gradient.
+ */
+TNN_API tnn_tensor *tnn_xent_hits(tnn_graph *g, tnn_tensor *losses);
 
 /* --- updates: these change their first tensor in place and are run for that --- */
 

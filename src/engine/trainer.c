@@ -14,17 +14,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "core/session.h"
+#include "engine/batch_forward.h"
 #include "llm/taps.h"
-
-/* A planned graph over a batch. */
-typedef struct forward {
-    int64_t n_rows;
-    tnn_graph *graph; /* NULL: not built */
-    tnn_plan *plan;
-    tnn_tensor *ids, *positions, *starts, *targets, *weights;
-    tnn_tensor *samples; /* NULL: no dropout */
-    tnn_tensor *losses;  /* [n_rows] */
-} forward;
 
 /* Hyperparameters come in sets: matrices decay, vectors do not; matrices that Muon trains have others. */
 typedef enum hyper_set { DECAYED, UNDECAYED, ORTHOGONAL, N_SETS } hyper_set;
@@ -53,7 +44,7 @@ struct tnn_trainer {
     int64_t n_allocated; /* entries of params */
     tnn_tensor *grads;   /* all of them */
     int64_t step;
-    forward train, eval;
+    tnn__batch_forward train, eval;
     int64_t n_sequences; /* of the last training batch, for taps */
     struct {
         tnn_graph *graph;
@@ -166,13 +157,7 @@ static tnn_status take_params(tnn_trainer *t, tnn_store *st, tnn_error *err) {
 
 /* --- plans --- */
 
-static void forward_free(forward *f) {
-    tnn_plan_free(f->plan);
-    tnn_graph_free(f->graph);
-    *f = (forward){0};
-}
-
-static tnn_status backward(tnn_trainer *t, forward *f, tnn_error *err) {
+static tnn_status backward(tnn_trainer *t, tnn__batch_forward *f, tnn_error *err) {
     const tnn_allocator *a = &t->session->alloc;
     tnn_param *params = tnn__calloc_array(a, (size_t)t->n_params, sizeof *params);
     if (!params) return tnn__fail_nomem(err, "gradients", (size_t)t->n_params * sizeof *params);
@@ -184,42 +169,20 @@ static tnn_status backward(tnn_trainer *t, forward *f, tnn_error *err) {
     return status;
 }
 
-static tnn_status forward_build(tnn_trainer *t, forward *f, int64_t n, bool training, tnn_error *err) {
+/* Nothing is done where it is there already. */
+static tnn_status forward_build(tnn_trainer *t, tnn__batch_forward *f, int64_t n, bool training, tnn_error *err) {
     if (f->graph) return TNN_OK;
-    f->n_rows = n;
-    tnn_status status = tnn_graph_new(&f->graph, t->session, err);
-    if (status) return status;
-    tnn_graph *g = f->graph;
-    tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, NULL);
-    status = tnn_graph_set_compute_type(g, t->options.compute_type, err);
-    if (status) {
-        forward_free(f);
-        return status;
+    tnn__batch_forward_options o = {.compute_type = t->options.compute_type};
+    if (training) {
+        o.recompute = t->options.recompute;
+        o.lora_dropout = t->options.lora_dropout;
+        o.dropout_seed = t->options.seed;
+        o.taps = t->options.taps;
     }
-    f->ids = tnn_input(g, "ids", TNN_TYPE_I32, 1, &n);
-    f->positions = tnn_input(g, "positions", TNN_TYPE_I32, 1, &n);
-    f->starts = tnn_input(g, "starts", TNN_TYPE_I32, 1, &n);
-    f->targets = tnn_input(g, "targets", TNN_TYPE_I32, 1, &n);
-    f->weights = tnn_input(g, "weights", TNN_TYPE_F32, 1, &n);
-    bool drops = training && t->options.lora_dropout > 0.0f;
-    f->samples = drops ? tnn_input(g, "samples", TNN_TYPE_I32, 1, &n) : NULL;
-    tnn_forward_args args = {
-        .ids = f->ids,
-        .positions = f->positions,
-        .starts = f->starts,
-        .logits = TNN_LOGITS_NONE,
-        .recompute = training && t->options.recompute,
-        .lora_dropout = drops ? t->options.lora_dropout : 0.0f,
-        .dropout_seed = t->options.seed,
-        .samples = f->samples,
-        .taps = training ? t->options.taps : NULL,
-    };
-    tnn_llama_arch_forward_out out = tnn_llama_arch_build_forward(t->arch, g, &args);
-    f->losses =
-        tnn_output(g, tnn_llama_arch_build_loss(t->arch, g, &args, out.x_final, f->targets, f->weights), "losses");
-    if (training) status = backward(t, f, err);
-    if (!status) status = tnn_graph_plan(&f->plan, g, err);
-    if (status) forward_free(f);
+    tnn_status status = tnn__batch_forward_build(f, t->session, t->arch, n, &o, err);
+    if (!status && training) status = backward(t, f, err);
+    if (!status) status = tnn_graph_plan(&f->plan, f->graph, err);
+    if (status) tnn__batch_forward_free(f);
     return status;
 }
 
@@ -296,8 +259,8 @@ tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *ar
 void tnn_trainer_free(tnn_trainer *t) {
     if (!t) return;
     const tnn_allocator *a = &t->session->alloc;
-    forward_free(&t->train);
-    forward_free(&t->eval);
+    tnn__batch_forward_free(&t->train);
+    tnn__batch_forward_free(&t->eval);
     tnn_plan_free(t->norm.plan);
     tnn_graph_free(t->norm.graph);
     update_free(&t->update);
@@ -314,26 +277,6 @@ size_t tnn_trainer_bytes(const tnn_trainer *t) {
 
 /* --- running --- */
 
-static tnn_status run_batch(const forward *f, const tnn_batch *batch, double *loss, tnn_error *err) {
-    size_t n = (size_t)f->n_rows;
-    tnn_status status = tnn_plan_set(f->plan, f->ids, batch->ids, n * sizeof(int32_t), err);
-    if (!status) status = tnn_plan_set(f->plan, f->positions, batch->positions, n * sizeof(int32_t), err);
-    if (!status) status = tnn_plan_set(f->plan, f->starts, batch->starts, n * sizeof(int32_t), err);
-    if (!status) status = tnn_plan_set(f->plan, f->targets, batch->targets, n * sizeof(int32_t), err);
-    if (!status) status = tnn_plan_set(f->plan, f->weights, batch->weights, n * sizeof(float), err);
-    if (f->samples && !batch->samples)
-        return tnn__fail(err, TNN_E_ARG, "a batch without the numbers of its samples: dropout needs them");
-    if (!status && f->samples) status = tnn_plan_set(f->plan, f->samples, batch->samples, n * sizeof(int32_t), err);
-    if (!status) status = tnn_plan_run(f->plan, err);
-    if (status) return status;
-    const float *losses = tnn_plan_data(f->plan, f->losses);
-    *loss = 0;
-    for (size_t i = 0; i < n; i++) {
-        *loss += (double)batch->weights[i] * (double)losses[i];
-    }
-    return TNN_OK;
-}
-
 /* Those that begin up to the last target: what follows is padding. */
 static int64_t count_sequences(const tnn_batch *batch, int64_t n_rows) {
     int64_t n = 0, begun = 0;
@@ -345,7 +288,7 @@ static int64_t count_sequences(const tnn_batch *batch, int64_t n_rows) {
 }
 
 tnn_status tnn_trainer_accumulate(tnn_trainer *t, const tnn_batch *batch, double *loss, tnn_error *err) {
-    tnn_status status = run_batch(&t->train, batch, loss, err);
+    tnn_status status = tnn__batch_forward_run(&t->train, batch, loss, err);
     if (!status) t->n_sequences = count_sequences(batch, t->train.n_rows);
     return status;
 }
@@ -353,7 +296,7 @@ tnn_status tnn_trainer_accumulate(tnn_trainer *t, const tnn_batch *batch, double
 tnn_status tnn_trainer_evaluate(tnn_trainer *t, const tnn_batch *batch, double *loss, float *row_losses,
                                 tnn_error *err) {
     tnn_status status = forward_build(t, &t->eval, t->options.n_rows, false, err);
-    if (!status) status = run_batch(&t->eval, batch, loss, err);
+    if (!status) status = tnn__batch_forward_run(&t->eval, batch, loss, err);
     if (!status && row_losses) {
         memcpy(row_losses, tnn_plan_data(t->eval.plan, t->eval.losses), (size_t)t->options.n_rows * sizeof *row_losses);
     }
@@ -451,19 +394,19 @@ typedef struct timed {
 /* n_runs or, if they are short, a few; the first of several does not count, for its memory is new. */
 static tnn_status time_rows(tnn_trainer *t, const tnn_batch *batch, int64_t n, bool training, int n_runs, timed *out,
                             tnn_error *err) {
-    forward f = {0};
+    tnn__batch_forward f = {0};
     double loss, sum = 0;
     tnn_status status = forward_build(t, &f, n, training, err);
     *out = (timed){.n = n};
     for (int run = 0; !status && (run < n_runs || (run < 6 && sum < 0.2)); run++) {
         double start = tnn__seconds();
-        status = run_batch(&f, batch, &loss, err);
+        status = tnn__batch_forward_run(&f, batch, &loss, err);
         double taken = tnn__seconds() - start;
         if (run == 0) out->first = out->seconds = taken;
         sum += taken;
         if (run > 0) out->seconds = (sum - out->first) / run;
     }
-    forward_free(&f);
+    tnn__batch_forward_free(&f);
     return status;
 }
 

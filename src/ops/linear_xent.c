@@ -2,7 +2,8 @@
  * linear_xent: cross-entropy of W x, or of W x + B low, against targets, logits never kept. Sources: w [E, V], x [E, T]
  * and, once differentiated, the gradient of W; then b [r, V], low [r, T] and the gradient of B, or NULL; targets [T],
  * weights [T]. Result: row losses [T]; once differentiated, part 0 is dx [E, T] and part 1 dlow [r, T]. Loss and
- * gradients are formed in one sweep, so the way back only hands them on.
+ * gradients are formed in one sweep, so the way back only hands them on. Part 2, where it is asked for, is the hits
+ * [T].
  */
 #include "ops/op.h"
 
@@ -39,6 +40,13 @@ tnn_tensor *tnn_linear_xent_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn
         return tnn__shape_error(g, "linear_xent", "b [r, V] and low [r, T] must share r, and V and T with w and x", b,
                                 low);
     return linear_xent(g, (tnn_tensor *const[8]){w, x, NULL, b, low, NULL, targets, weights});
+}
+
+tnn_tensor *tnn_xent_hits(tnn_graph *g, tnn_tensor *losses) {
+    if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){losses})) return NULL;
+    if (losses->op != TNN__OP_LINEAR_XENT)
+        return tnn__shape_error(g, "xent_hits", "the result of a linear_xent is needed", losses, NULL);
+    return losses->parts[2] ? losses->parts[2] : tnn__graph_part_at(g, losses, 2, 1, losses->ne);
 }
 
 /* Of product i, W x or B low. */

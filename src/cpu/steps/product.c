@@ -225,7 +225,7 @@ static int64_t xent_chunk(int64_t n_vocab, int64_t n_rows) {
 
 static tnn_status check_targets(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const tnn_tensor *w = st->node->src[0];
-    const int32_t *targets = tnn__ptr(p, st->obj[3]);
+    const int32_t *targets = tnn__ptr(p, st->obj[4]);
     for (int64_t t = 0; t < st->node->ne[0]; t++) {
         if (targets[t] >= w->ne[1]) {
             return tnn__fail(err, TNN_E_RANGE, "target %d at row %lld is outside the vocabulary 0..%lld", targets[t],
@@ -244,7 +244,7 @@ typedef struct xent_product {
 typedef struct xent_objects {
     xent_product products[2];
     int n_products;
-    tnn__obj losses, logits, targets, weights;
+    tnn__obj losses, hits, logits, targets, weights;
     tnn__obj rounded; /* gradients of the logits in BF16 */
 } xent_objects;
 
@@ -300,6 +300,7 @@ static void lower_xent_rows(tnn__lowering *l, const tnn_tensor *node, const xent
     tnn__step_writes(st, o->losses);
     tnn__step_writes(st, o->logits);
     tnn__step_writes(st, o->rounded);
+    tnn__step_writes(st, o->hits);
     tnn__step_reads(st, o->targets);
     tnn__step_reads(st, o->weights);
 }
@@ -363,6 +364,7 @@ void tnn__lower_linear_xent(tnn__lowering *l, const tnn_tensor *node) {
     xent_objects o = {
         .n_products = node->src[3] ? 2 : 1,
         .losses = tnn__lower_obj(l, node),
+        .hits = tnn__lower_obj(l, node->parts[2]),
         .logits = tnn__lower_temp(l, n_logits * tnn__real_bytes(node)),
         .rounded = bf16 ? tnn__lower_temp(l, n_logits * sizeof(uint16_t)) : TNN__NO_OBJ,
         .targets = tnn__lower_obj(l, node->src[6]),

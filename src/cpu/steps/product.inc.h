@@ -141,15 +141,28 @@ static void run_xent_add(const tnn__program *p, const tnn__step *st, int64_t tas
     add_product(p, s->kernel, &a, row0, row1, scratch);
 }
 
-/* obj losses, logits (become their gradient), the gradient in BF16 (may be missing), targets, weights; a task is a row
+/* Whether the target has the largest of n logits; of equals, the first counts. */
+static bool is_hit(const real *logits, int64_t n, int32_t target) {
+    if (target < 0) return false;
+    bool hit = logits[target] == logits[target];
+    for (int64_t i = 0; i < n; i++)
+        hit &= i < target ? logits[i] < logits[target] : logits[i] <= logits[target];
+    return hit;
+}
+
+/*
+ * obj losses, logits (become their gradient), the gradient in BF16 and hits (may be missing), targets, weights; a task
+ * is a row
  */
 static void run_xent_rows(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     (void)scratch;
     const tnn__xent_state *s = st->state;
     int64_t n_vocab = st->node->src[0]->ne[1], t = s->row0 + task;
     real *losses = tnn__ptr(p, st->obj[0]), *logits = tnn__ptr(p, st->obj[1]);
-    const int32_t *targets = tnn__ptr(p, st->obj[3]);
-    const real *weights = tnn__ptr(p, st->obj[4]);
+    real *hits = tnn__ptr(p, st->obj[3]);
+    const int32_t *targets = tnn__ptr(p, st->obj[4]);
+    const real *weights = tnn__ptr(p, st->obj[5]);
+    if (hits) hits[t] = is_hit(logits + task * n_vocab, n_vocab, targets[t]) ? 1 : 0;
     losses[t] = KERNELS(p)->xent(logits + task * n_vocab, n_vocab, targets[t], weights[t]);
 #ifndef TNN_REAL_F64
     uint16_t *rounded = tnn__ptr(p, st->obj[2]);
