@@ -1,6 +1,6 @@
 /*
- * Numbers in files are written as in C whatever locale the program has chosen: between begin and end, the calling thread
- * is in the "C" locale.
+ * Numbers in files are written as in C whatever locale the program has chosen: between begin and end, the calling
+ * thread is in the "C" locale.
  */
 #ifndef TNN_BASE_LOCALE_H
 #define TNN_BASE_LOCALE_H
