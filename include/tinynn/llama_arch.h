@@ -122,7 +122,11 @@ TNN_API tnn_status tnn_llama_arch_random_init(const tnn_llama_arch *a, tnn_store
 TNN_API tnn_status tnn_llama_arch_load_trainable_from_gguf(tnn_llama_arch *a, tnn_store *st, const tnn_gguf *g,
                                                            tnn_error *err);
 
-/* Fills an owned F32 tensor from a stored one of the same shape, dequantised row by row. E_SHAPE names both shapes. */
+/*
+ * Fills an owned F32 tensor of a store from a stored one of the same shape, dequantised row by row. Errors: E_ARG for
+ * another type, E_SHAPE (names both shapes), E_STATE for a borrowed tensor, E_UNSUPPORTED for a type that does not
+ * convert; `to` is then as it was.
+ */
 TNN_API tnn_status tnn_tensor_copy_from_gguf(tnn_tensor *to, const tnn_gguf_tensor *from, tnn_error *err);
 
 /*

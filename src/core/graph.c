@@ -161,6 +161,7 @@ tnn_tensor *tnn__graph_clone(tnn_graph *g, const tnn_tensor *node, tnn_tensor *c
 tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_error *err) {
     if (g->n_nodes > 0) return tnn__fail(err, TNN_E_STATE, "the mode of a graph is set before its first node");
     g->mode = mode;
+    g->bf16 = false;
     return TNN_OK;
 }
 

@@ -75,19 +75,23 @@ static bool grow(tnn_store *st) {
     return true;
 }
 
+/* For messages. */
+static const char *label(const char *name) {
+    return name && name[0] ? name : "(unnamed)";
+}
+
 /* A record with checked shape, in the table; memory is the caller's business. */
 static tnn_tensor *add_record(tnn_store *st, const char *name, tnn_type type, int n_dims, const int64_t *ne,
                               tnn_error *err) {
-    const char *label = name && name[0] ? name : "(unnamed)";
     tnn_tensor shape = {0};
     if (!tnn__tensor_set_shape(&shape, type, n_dims, ne)) {
         tnn__fail(err, TNN_E_SHAPE,
-                  "tensor %s: a %s tensor cannot have this shape (extents > 0, whole blocks in a row)", label,
+                  "tensor %s: a %s tensor cannot have this shape (extents > 0, whole blocks in a row)", label(name),
                   tnn_type_get_info((int32_t)type)->name ? tnn_type_get_info((int32_t)type)->name : "?");
         return NULL;
     }
     if (name && name[0] && tnn_store_find(st, name)) {
-        tnn__fail(err, TNN_E_ARG, "tensor %s is in the store already", label);
+        tnn__fail(err, TNN_E_ARG, "tensor %s is in the store already", label(name));
         return NULL;
     }
     tnn_tensor *t = NULL;
@@ -98,7 +102,7 @@ static tnn_tensor *add_record(tnn_store *st, const char *name, tnn_type type, in
         if (name && name[0]) t->name = tnn__arena_strdup(&st->arena, name);
     }
     if (!t || (name && name[0] && !t->name)) {
-        tnn__fail_nomem(err, label, sizeof *t);
+        tnn__fail_nomem(err, label(name), sizeof *t);
         return NULL;
     }
     return t;
@@ -117,7 +121,7 @@ tnn_tensor *tnn_store_tensor(tnn_store *st, const char *name, tnn_type type, int
     tnn__backend *b = st->session->backend;
     t->data = b->ops->buffer_alloc(b, t->bytes);
     if (!t->data) {
-        tnn__fail_nomem(err, name && name[0] ? name : "a tensor", t->bytes);
+        tnn__fail_nomem(err, label(name), t->bytes);
         return NULL;
     }
     st->owned_bytes += t->bytes;
@@ -140,8 +144,8 @@ tnn_tensor *tnn_store_view(tnn_store *st, const char *name, tnn_tensor *base, si
     if (!t) return NULL;
     if (base->store != st || base->borrowed || offset % TNN__ALIGN != 0 || offset > base->bytes ||
         t->bytes > base->bytes - offset) {
-        tnn__fail(err, TNN_E_RANGE, "tensor %s: %zu bytes at offset %zu do not lie within %s of %zu bytes", name,
-                  t->bytes, offset, tnn_tensor_name(base), base->bytes);
+        tnn__fail(err, TNN_E_RANGE, "tensor %s: %zu bytes at offset %zu do not lie within %s of %zu bytes", label(name),
+                  t->bytes, offset, label(tnn_tensor_name(base)), base->bytes);
         return NULL;
     }
     t->data = (uint8_t *)base->data + offset;

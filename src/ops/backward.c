@@ -131,8 +131,9 @@ static void check_arguments(tnn_graph *g, const tnn_seed *seeds, int64_t n_seeds
     for (int64_t i = 0; i < n_seeds; i++) {
         const tnn_tensor *y = seeds[i].output, *grad = seeds[i].grad;
         if (!y || tnn__is_persistent(y) || y->graph != g || (!grad && !is_loss(y)) ||
-            (grad && !tnn__same_shape(y, grad))) {
-            tnn__shape_error(g, "backward", "a seed is a loss, or an output with a gradient of its shape", y, grad);
+            (grad && (!tnn__is_real(g, grad) || !tnn__same_shape(y, grad)))) {
+            tnn__shape_error(g, "backward", "a seed is a loss, or an output with a gradient of its shape and type", y,
+                             grad);
         }
     }
 }

@@ -7,8 +7,10 @@
 
 tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias) {
     if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){w, x})) return NULL;
-    if (w->n_dims != 2 || x->n_dims != 2 || !tnn__is_real(g, x) || w->ne[0] != x->ne[0]) {
-        return tnn__shape_error(g, "linear", "w [in, out] and activations x [in, T] must share in", w, x);
+    if (!tnn__is_weight(g, w) || x->n_dims != 2 || !tnn__is_real(g, x) || w->ne[0] != x->ne[0]) {
+        return tnn__shape_error(g, "linear",
+                                "w [in, out] of a type that converts to F32 and activations x [in, T] must share in", w,
+                                x);
     }
     if (bias && (!tnn__is_real(g, bias) || bias->n_dims != 1 || bias->ne[0] != w->ne[1])) {
         return tnn__shape_error(g, "linear", "bias must be [out], of the activations' type", w, bias);
@@ -21,7 +23,7 @@ tnn_tensor *tnn_linear_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tens
                             tnn_tensor *low) {
     tnn_tensor *y = tnn_linear(g, w, x, bias);
     if (tnn__graph_skip(g, 3, (const tnn_tensor *const[]){y, b, low})) return NULL;
-    if (b->n_dims != 2 || low->n_dims != 2 || !tnn__is_real(g, low) || b->ne[0] != low->ne[0] || b->ne[1] != y->ne[0] ||
+    if (!tnn__is_weight(g, b) || low->n_dims != 2 || !tnn__is_real(g, low) || b->ne[0] != low->ne[0] || b->ne[1] != y->ne[0] ||
         low->ne[1] != y->ne[1]) {
         return tnn__shape_error(g, "linear", "b [r, out] and low [r, T] must share r, and out and T with w and x", b,
                                 low);

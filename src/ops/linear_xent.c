@@ -9,7 +9,7 @@
 
 /* w [k, V] against activations x [k, T]. */
 static bool is_product(const tnn_graph *g, const tnn_tensor *w, const tnn_tensor *x) {
-    return w->n_dims == 2 && x->n_dims == 2 && tnn__is_real(g, x) && w->ne[0] == x->ne[0];
+    return tnn__is_weight(g, w) && x->n_dims == 2 && tnn__is_real(g, x) && w->ne[0] == x->ne[0];
 }
 
 /* sources: w, x, NULL, b, low, NULL, targets, weights */

@@ -15,6 +15,11 @@ static inline bool tnn__is_real(const tnn_graph *g, const tnn_tensor *t) {
     return t->type == tnn__real_type(g);
 }
 
+/* A matrix of weights: of activations' type, or of one that converts to F32. */
+static inline bool tnn__is_weight(const tnn_graph *g, const tnn_tensor *t) {
+    return t->n_dims == 2 && (tnn__is_real(g, t) || tnn_type_get_info((int32_t)t->type)->usable);
+}
+
 /* I32 [n] */
 static inline bool tnn__is_index(const tnn_tensor *t, int64_t n) {
     return t->type == TNN_TYPE_I32 && t->n_dims == 1 && t->ne[0] == n;

@@ -3,7 +3,7 @@
 
 tnn_tensor *tnn_rows(tnn_graph *g, tnn_tensor *table, tnn_tensor *ids) {
     if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){table, ids})) return NULL;
-    if (table->n_dims != 2 || !(tnn__is_real(g, table) || tnn_type_get_info((int32_t)table->type)->usable)) {
+    if (!tnn__is_weight(g, table)) {
         return tnn__shape_error(g, "rows", "the table must be [n, V] of a type that converts to F32", table, NULL);
     }
     if (!tnn__is_index(ids, ids->ne[0]) || !ids->is_input) {

@@ -655,6 +655,14 @@ static void test_refusals(void **state) {
     assert_int_equal(tnn_graph_backward(f.graph, &no_grad, 1, f.params, f.n_params, &err), TNN_E_SHAPE);
     close_fixture(&f);
 
+    /* A seed of F32 in a graph that computes in F64 would be read past its end. */
+    f = open_fixture(case_linear, TNN_GRAPH_CHECK, TNN_ISA_PORTABLE, false);
+    tnn_tensor *narrow = tnn_store_tensor(f.store, "narrow", TNN_TYPE_F32, 2, tnn_tensor_ne(f.output), &err);
+    assert_non_null(narrow);
+    assert_int_equal(tnn_graph_backward(f.graph, &(tnn_seed){f.output, narrow}, 1, f.params, f.n_params, &err),
+                     TNN_E_SHAPE);
+    close_fixture(&f);
+
     f = open_fixture(case_linear, TNN_GRAPH_INFER, TNN_ISA_PORTABLE, false);
     tnn_seed seed = {f.output, f.seed};
     assert_int_equal(tnn_graph_backward(f.graph, &seed, 1, f.params, f.n_params, &err), TNN_E_STATE);

@@ -17,6 +17,7 @@
 #include <tinynn/tensor.h>
 
 #include "base/rng.h"
+#include "core/graph.h"
 
 static tnn_session *open_session(int n_threads) {
     tnn_session_options o = tnn_session_options_default();
@@ -241,6 +242,55 @@ static void test_pair_of_another_shape(void **state) {
     tnn_session_free(s);
 }
 
+/* The first error of the graph is this; frees it. */
+static void latched(tnn_graph *g, tnn_status want, const char *fragment) {
+    tnn_error err = {0};
+    assert_int_equal(tnn_graph_status(g, &err), want);
+    if (!strstr(err.text, fragment)) fail_msg("\"%s\" does not say \"%s\"", err.text, fragment);
+    tnn_graph_free(g);
+}
+
+static void test_operands_that_no_kernel_takes(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_graph *g;
+    tnn_error err;
+    const int64_t square[2] = {32, 32}, heads[3] = {3, 2, 4}, turns[2] = {3, 4};
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    tnn_tensor *numbers = tnn_store_tensor(st, "numbers", TNN_TYPE_I32, 2, square, &err);
+    for (int mode = TNN_GRAPH_INFER; mode <= TNN_GRAPH_CHECK; mode++) {
+        tnn_type real = mode == TNN_GRAPH_CHECK ? TNN_TYPE_F64 : TNN_TYPE_F32;
+        assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+        assert_int_equal(tnn_graph_set_mode(g, (tnn_graph_mode)mode, &err), TNN_OK);
+        assert_null(tnn_linear(g, numbers, tnn_input(g, "x", real, 2, square), NULL));
+        latched(g, TNN_E_SHAPE, "numbers I32");
+    }
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    tnn_rope_config c = tnn_rope_config_default();
+    c.n_rot = 3; /* the third element has no partner */
+    tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 3, heads), *angles = tnn_input(g, "a", TNN_TYPE_F32, 2, turns);
+    assert_null(tnn_rope(g, x, angles, &c));
+    latched(g, TNN_E_SHAPE, "even");
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
+/* Another mode computes in F32 again: an inference graph has no other. */
+static void test_mode_after_compute_type(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_graph *g;
+    tnn_error err;
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, &err), TNN_OK);
+    assert_int_equal(tnn_graph_set_compute_type(g, TNN_TYPE_BF16, &err), TNN_OK);
+    assert_int_equal(tnn_graph_set_mode(g, TNN_GRAPH_INFER, &err), TNN_OK);
+    assert_false(g->bf16);
+    tnn_graph_free(g);
+    tnn_session_free(s);
+}
+
 static void test_store(void **state) {
     (void)state;
     tnn_session *s = open_session(1);
@@ -268,6 +318,10 @@ static void test_store(void **state) {
     assert_int_equal(tnn_tensor_write(b, 0, back, sizeof back, &err), TNN_E_STATE);
     assert_int_equal(tnn_tensor_read(b, 12, back, sizeof back, &err), TNN_E_RANGE);
     assert_int_equal(tnn_tensor_read(b, SIZE_MAX, back, sizeof back, &err), TNN_E_RANGE);
+    tnn_tensor *owned = tnn_store_find(st, "t.31");
+    assert_null(tnn_store_view(st, NULL, owned, 64, TNN_TYPE_F32, 1, (const int64_t[]){32}, &err));
+    assert_int_equal(err.status, TNN_E_RANGE);
+    assert_non_null(strstr(err.text, "(unnamed)"));
     tnn_store_free(st);
     tnn_session_free(s);
 }
@@ -279,6 +333,8 @@ int main(void) {
         cmocka_unit_test(test_bad_id_is_named),
         cmocka_unit_test(test_errors_latch),
         cmocka_unit_test(test_pair_of_another_shape),
+        cmocka_unit_test(test_operands_that_no_kernel_takes),
+        cmocka_unit_test(test_mode_after_compute_type),
         cmocka_unit_test(test_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

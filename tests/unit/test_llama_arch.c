@@ -401,6 +401,21 @@ static void test_adapters_that_are_refused(void **state) {
     tnn_model_free(model);
 }
 
+static void test_copies_go_into_f32(void **state) {
+    (void)state;
+    static uint16_t before[64 * 64], after[64 * 64];
+    tiny_model m = tiny_model_default();
+    tiny_model_write(&m, temp_path(&dir, "m.gguf"));
+    loaded l = load_trainable("m.gguf");
+    const tnn_gguf_tensor *from = tnn_gguf_tensor_at(l.g, tnn_gguf_find_tensor(l.g, "blk.0.attn_q.weight"));
+    tnn_tensor *half = tnn_store_tensor(l.store, "half", TNN_TYPE_F16, 2, from->ne, &err);
+    assert_int_equal(tnn_tensor_copy_from_gguf(half, from, &err), TNN_E_ARG);
+    names("F16");
+    ok(tnn_tensor_read(half, 0, after, tnn_tensor_bytes(half), &err));
+    assert_memory_equal(before, after, sizeof before); /* nothing was written */
+    unload(&l);
+}
+
 /* --- warnings --- */
 
 static char warning[TNN_ERROR_TEXT_MAX];
@@ -642,6 +657,7 @@ int main(void) {
         cmocka_unit_test(test_attaching_pairs),
         cmocka_unit_test(test_adapter_round_trip),
         cmocka_unit_test(test_adapters_that_are_refused),
+        cmocka_unit_test(test_copies_go_into_f32),
         cmocka_unit_test(test_warnings_are_lines),
         cmocka_unit_test(test_saved_with_another_strength),
         cmocka_unit_test(test_export_round_trip),

@@ -158,6 +158,10 @@ tnn_status tnn_llama_arch_random_init(const tnn_llama_arch *a, tnn_store *st, ui
 tnn_status tnn_tensor_copy_from_gguf(tnn_tensor *to, const tnn_gguf_tensor *from, tnn_error *err) {
     const tnn_allocator *alloc = &tnn__session_of(to)->alloc;
     const int64_t *ne = tnn_tensor_ne(to);
+    if (tnn_tensor_type(to) != TNN_TYPE_F32) {
+        return tnn__fail(err, TNN_E_ARG, "tensor %s is copied to %s: an F32 tensor is needed", from->name.data,
+                         tnn_type_get_info((int32_t)tnn_tensor_type(to))->name);
+    }
     if (memcmp(ne, from->ne, sizeof from->ne) != 0) {
         return tnn__fail(err, TNN_E_SHAPE,
                          "tensor %s is [%" PRId64 ", %" PRId64 "] in the file, [%" PRId64 ", %" PRId64 "] here",
