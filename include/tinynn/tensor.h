@@ -86,7 +86,8 @@ TNN_API tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_err
 /*
  * What products with weights multiply, forward and back: F32, as it is at first, or in TRAIN mode BF16: both operands
  * are rounded to nearest even, sums stay F32, and so does everything that is no such product (norms, attention, loss,
- * gradients of weights). Set after the mode, which sets it back to F32. E_STATE once there are nodes, E_UNSUPPORTED for anything else.
+ * gradients of weights). Set after the mode, which sets it back to F32. E_STATE once there are nodes, E_UNSUPPORTED for
+ * anything else.
  */
 TNN_API tnn_status tnn_graph_set_compute_type(tnn_graph *g, tnn_type type, tnn_error *err);
 

@@ -23,8 +23,8 @@ tnn_tensor *tnn_linear_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tens
                             tnn_tensor *low) {
     tnn_tensor *y = tnn_linear(g, w, x, bias);
     if (tnn__graph_skip(g, 3, (const tnn_tensor *const[]){y, b, low})) return NULL;
-    if (!tnn__is_weight(g, b) || low->n_dims != 2 || !tnn__is_real(g, low) || b->ne[0] != low->ne[0] || b->ne[1] != y->ne[0] ||
-        low->ne[1] != y->ne[1]) {
+    if (!tnn__is_weight(g, b) || low->n_dims != 2 || !tnn__is_real(g, low) || b->ne[0] != low->ne[0] ||
+        b->ne[1] != y->ne[0] || low->ne[1] != y->ne[1]) {
         return tnn__shape_error(g, "linear", "b [r, out] and low [r, T] must share r, and out and T with w and x", b,
                                 low);
     }

@@ -56,8 +56,8 @@ tnn_tensor *tnn_rope(tnn_graph *g, tnn_tensor *x, tnn_tensor *angles, const tnn_
     if (!tnn__is_real(g, x) || !tnn__is_real(g, angles) || x->n_dims != 3 || angles->n_dims != 2 ||
         angles->ne[1] != x->ne[2] || angles->ne[0] != config->n_rot || config->n_rot % 2 != 0 ||
         config->n_rot > x->ne[0]) {
-        return tnn__shape_error(g, "rope", "x [d, heads, T] and angles [n_rot, T] with an even n_rot <= d are needed", x,
-                                angles);
+        return tnn__shape_error(g, "rope", "x [d, heads, T] and angles [n_rot, T] with an even n_rot <= d are needed",
+                                x, angles);
     }
     return rotate(g, x, angles, config, false);
 }

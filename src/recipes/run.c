@@ -145,14 +145,22 @@ static bool save(loop *l) {
     return true;
 }
 
-/* Halves of checkpoints, left by a process that was killed while it saved. */
-static void remove_unfinished(const loop *l) {
-    char path[PATH_SIZE];
-    DIR *folder = opendir(path_in(l, "checkpoints", path));
+static bool is_unfinished(const char *name) {
+    static const char *const files[] = {"best.gguf", "model.gguf", "adapter.gguf", "report.html", "config.json"};
+    int end = 0;
+    if (sscanf(name, "step-%*d.ckpt.tmp-%n", &end) >= 0 && end > 0) return true;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        size_t n = strlen(files[i]);
+        if (strncmp(name, files[i], n) == 0 && strncmp(name + n, ".tmp-", 5) == 0) return true;
+    }
+    return false;
+}
+
+/* Halves of files, left by a process that was killed while it saved. */
+static void remove_unfinished(const char *path) {
+    DIR *folder = opendir(path);
     for (const struct dirent *entry; folder && (entry = readdir(folder));) {
-        int end = 0;
-        if (sscanf(entry->d_name, "step-%*d.ckpt.tmp-%n", &end) < 0 || end == 0) continue;
-        unlinkat(dirfd(folder), entry->d_name, 0);
+        if (is_unfinished(entry->d_name)) unlinkat(dirfd(folder), entry->d_name, 0);
     }
     if (folder) closedir(folder);
 }
@@ -161,7 +169,8 @@ static void remove_unfinished(const loop *l) {
 static tnn_status restore(loop *l) {
     char path[PATH_SIZE];
     tnn_error why;
-    remove_unfinished(l);
+    remove_unfinished(l->out);
+    remove_unfinished(path_in(l, "checkpoints", path));
     for (int64_t step = checkpoint_below(l, l->r->config.iters + 1); step >= 0; step = checkpoint_below(l, step)) {
         tnn_checkpoint_state state;
         tnn_status status = tnn_checkpoint_peek(checkpoint_path(l, step, path), &state, NULL, &why);

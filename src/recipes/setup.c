@@ -14,6 +14,7 @@
 #include "engine/checkpoint.h"
 #include "engine/dataset.h"
 #include "gguf/reader.h"
+#include "llm/archs/llama_arch.h"
 #include "recipes/run.h"
 #include "text/byte_vocabulary.h"
 
@@ -333,38 +334,41 @@ static tnn_status load_base(tnn_run *r, bool trainable, tnn_error *err) {
 
 /* --- low-rank pairs --- */
 
+/* Beside the linears of the blocks by name: the untied output, and all of the blocks'. */
+#define OUTPUT "output"
+#define ALL    "all-linear"
+
+static bool is_word(const char *text, size_t n, const char *word) {
+    return strlen(word) == n && memcmp(text, word, n) == 0;
+}
+
 static bool is_listed(const char *list, const char *module) {
-    size_t n = strlen(module);
     for (const char *p = list; *p;) {
-        size_t k = strcspn(p, ",");
-        if (k == n && memcmp(p, module, n) == 0) return true;
-        p += k + (p[k] == ',');
+        size_t n = strcspn(p, ",");
+        if (is_word(p, n, module)) return true;
+        p += n + (p[n] == ',');
     }
     return false;
 }
 
-/* Of the blocks; OUTPUT and ALL stand for the untied output, and for all of these. */
-static const char *const modules[] = {"attn_q",    "attn_k",   "attn_v",  "attn_output", "attn_qkv", "attn_gate",
-                                      "ssm_alpha", "ssm_beta", "ssm_out", "ffn_gate",    "ffn_up",   "ffn_down"};
-#define N_MODULES ((int)(sizeof modules / sizeof *modules))
-#define OUTPUT    "output"
-#define ALL       "all-linear"
+static tnn_status unknown_module(const char *text, size_t n, tnn_error *err) {
+    char known[200] = "";
+    for (int i = 0, at = 0; i < TNN__N_LAYER_LINEARS; i++) {
+        at += snprintf(known + at, sizeof known - (size_t)at, "%s, ", tnn__layer_linear_name((tnn__layer_linear)i));
+    }
+    return tnn__fail(err, TNN_E_ARG, "lora_modules: %.*s is none of %s" OUTPUT ", " ALL, (int)(n < 64 ? n : 64), text,
+                     known);
+}
 
 static tnn_status check_modules(const char *list, tnn_error *err) {
     for (const char *p = list; *p;) {
-        size_t k = strcspn(p, ",");
-        bool known = (strlen(OUTPUT) == k && memcmp(OUTPUT, p, k) == 0) || (strlen(ALL) == k && memcmp(ALL, p, k) == 0);
-        for (int i = 0; i < N_MODULES; i++) {
-            known = known || (strlen(modules[i]) == k && memcmp(modules[i], p, k) == 0);
+        size_t n = strcspn(p, ",");
+        bool known = is_word(p, n, OUTPUT) || is_word(p, n, ALL);
+        for (int i = 0; i < TNN__N_LAYER_LINEARS && !known; i++) {
+            known = is_word(p, n, tnn__layer_linear_name((tnn__layer_linear)i));
         }
-        if (!known) {
-            return tnn__fail(
-                err, TNN_E_ARG,
-                "lora_modules: %.*s is none of attn_q, attn_k, attn_v, attn_output, attn_qkv, attn_gate, ssm_alpha, "
-                "ssm_beta, ssm_out, ffn_gate, ffn_up, ffn_down, " OUTPUT ", " ALL,
-                (int)(k < 64 ? k : 64), p);
-        }
-        p += k + (p[k] == ',');
+        if (!known) return unknown_module(p, n, err);
+        p += n + (p[n] == ',');
     }
     return TNN_OK;
 }
@@ -404,11 +408,11 @@ static tnn_status add_layer_pairs(tnn_run *r, int64_t layer, tnn_error *err) {
     const char *list = r->config.lora_modules;
     bool all = !given(list) || is_listed(list, ALL);
     tnn_status status = TNN_OK;
-    for (int i = 0; i < N_MODULES && !status; i++) {
-        char name[TNN_GGUF_MAX_NAME + 1];
-        snprintf(name, sizeof name, "blk.%" PRId64 ".%s.weight", layer, modules[i]);
-        const tnn_tensor *weight = tnn_llama_arch_linear(r->arch, name); /* NULL: a layer of another kind */
-        if (weight && (all || is_listed(list, modules[i]))) status = add_pair(r, weight, err);
+    for (int i = 0; i < TNN__N_LAYER_LINEARS && !status; i++) {
+        tnn__layer_linear which = (tnn__layer_linear)i;
+        const tnn__linear *linear = tnn__layer_linear_at(r->arch, layer, which); /* NULL: a layer of another kind */
+        if (linear && (all || is_listed(list, tnn__layer_linear_name(which))))
+            status = add_pair(r, linear->weight, err);
     }
     return status;
 }
@@ -423,7 +427,7 @@ static tnn_status add_output_pair(tnn_run *r, tnn_error *err) {
 }
 
 static int64_t max_pairs(const tnn_run *r) {
-    return tnn_llama_arch_n_layers(r->arch) * N_MODULES + 1;
+    return tnn_llama_arch_n_layers(r->arch) * TNN__N_LAYER_LINEARS + 1;
 }
 
 static tnn_status add_pairs(tnn_run *r, tnn_error *err) {

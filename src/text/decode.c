@@ -35,7 +35,8 @@ static tnn_status append_unescaped(const tnn__symbol *s, tnn_text *out, tnn_erro
     return status;
 }
 
-tnn_status tnn__tokenizer_token_bytes(const tnn_tokenizer *t, int32_t id, bool special, tnn_text *out, tnn_error *err) {
+/* id is in the vocabulary. */
+static tnn_status append_bytes(const tnn_tokenizer *t, int32_t id, bool special, tnn_text *out, tnn_error *err) {
     const tnn__symbol *s = &t->vocab.symbols[id];
     switch ((tnn_token_type)t->types[id]) {
     case TNN_TOKEN_UNKNOWN:
@@ -64,7 +65,7 @@ static tnn_status append_token(const tnn_tokenizer *t, int32_t id, unsigned flag
                          (int)t->vocab.n_tokens - 1);
     }
     size_t n_before = out->n;
-    tnn_status status = tnn__tokenizer_token_bytes(t, id, (flags & TNN_DECODE_SPECIAL) != 0, out, err);
+    tnn_status status = append_bytes(t, id, (flags & TNN_DECODE_SPECIAL) != 0, out, err);
     if (status || out->n == n_before) return status;
     bool is_text = t->types[id] == TNN_TOKEN_NORMAL;
     if (*at_start && is_text && t->add_space_prefix && (flags & TNN_DECODE_START) && out->data[n_before] == ' ') {

@@ -36,7 +36,4 @@ tnn_status tnn__tokenizer_load_special(tnn_tokenizer *t, const tnn_gguf *g, tnn_
 tnn_status tnn__tokenizer_encode_part(const tnn_tokenizer *t, const char *text, size_t size, const tnn__region *regions,
                                       size_t n_regions, bool *after_special, tnn_ids *out, tnn_error *err);
 
-/* Appends the bytes of one token; id is in the vocabulary. */
-tnn_status tnn__tokenizer_token_bytes(const tnn_tokenizer *t, int32_t id, bool special, tnn_text *out, tnn_error *err);
-
 #endif

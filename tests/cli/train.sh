@@ -206,9 +206,14 @@ wait $pid || code=$?
 expect_err 'saves and ends after this step; a second signal ends it now'
 ! grep -q ', which is saved' err || fail "a run that was interrupted twice went on to save"
 : >halves/checkpoints/step-0000000200.ckpt.tmp-1-0
+: >halves/best.gguf.tmp-1-0
+: >halves/adapter.gguf.tmp-1-0
+: >halves/mine.tmp-1-0
 expect 0 "$TNN" train --resume halves
 expect_err 'goes on from step'
 [ ! -e halves/checkpoints/step-0000000200.ckpt.tmp-1-0 ] || fail "half a checkpoint is left"
+[ ! -e halves/best.gguf.tmp-1-0 ] && [ ! -e halves/adapter.gguf.tmp-1-0 ] || fail "half a result is left"
+[ -e halves/mine.tmp-1-0 ] || fail "a file that is none of the run's is gone"
 cmp -s whole/model.gguf halves/model.gguf || fail "after two interrupts, the resumed run gives another model"
 check_events halves 1500
 
