@@ -62,6 +62,8 @@ typedef enum tnn_schedule {
     INT(batch_size, 4, 1, 65536, "sequences of full length in a batch")                                                \
     INT(max_seq_length, 2048, 2, 1048576, "tokens of a sequence")                                                      \
     INT(grad_accumulation_steps, 1, 1, 65536, "batches in a step")                                                     \
+    FLAG(new_body, false,                                                                                              \
+         "the model's embeddings in a new body, instead of going on with it; learning_rate is 0.001 unless given")     \
     FLOAT(learning_rate, 1e-5, 0, 100, "peak learning rate")                                                           \
     SCHEDULE(lr_scheduler, "course of the learning rate after warmup")                                                 \
     INT(warmup_steps, 0, 0, 100000000, "steps over which the learning rate rises from zero")                           \
@@ -85,7 +87,6 @@ typedef enum tnn_schedule {
     STRING(lora_modules, "all-linear",                                                                                 \
            "linears that get pairs: attn_q,ffn_up,...; all-linear: those of the blocks; output: an untied output")     \
     INT(num_layers, -1, -1, 4096, "last layers that get pairs; -1: all")                                               \
-    FLAG(new_body, false, "the model's embeddings in a new body, instead of going on with the whole model")            \
     INT(d_model, 256, 1, 1048576, "new body: width")                                                                   \
     INT(n_layers, 4, 1, 4096, "new body: layers")                                                                      \
     INT(n_heads, 8, 1, 65536, "new body: query heads")                                                                 \
@@ -153,7 +154,7 @@ TNN_API bool tnn_setting_get(int i, tnn_setting *out); /* false out of range */
 /*
  * Sets one by name ('-' counts as '_'). text is kept, not copied. E_NOTFOUND for a name there is none of, E_ARG for a
  * value that is no number, out of range or not in the list, or a setting that does not fit the recipe; the error says
- * what would do.
+ * what would do. new_body also sets learning_rate, to the default of a body that is random or is not: set it first.
  */
 TNN_API tnn_status tnn_train_config_set(tnn_train_config *c, const char *name, const char *text, tnn_error *err);
 

@@ -82,6 +82,12 @@ static const tnn_setting settings[] = {
     TNN_TRAIN_SETTINGS(SET_STRING, SET_INT, SET_FLOAT, SET_FLAG, SET_RECIPE, SET_SCHEDULE, SET_OPTIMIZER)};
 #define N_SETTINGS ((int)(sizeof settings / sizeof *settings))
 
+/* Random weights learn from larger steps than those that have learned already. */
+static double default_rate(const tnn_train_config *c) {
+    bool random = c->recipe == TNN_RECIPE_SCRATCH || c->recipe == TNN_RECIPE_LENS || c->new_body;
+    return random ? 1e-3 : 1e-5;
+}
+
 tnn_train_config tnn_train_config_default(tnn_recipe recipe) {
     tnn_train_config c = {
 #define DEF_STRING(name, def, help)        .name = (def),
@@ -91,7 +97,7 @@ tnn_train_config tnn_train_config_default(tnn_recipe recipe) {
 #define DEF_CHOICE(name, help)             .name = 0,
         TNN_TRAIN_SETTINGS(DEF_STRING, DEF_INT, DEF_FLOAT, DEF_FLAG, DEF_CHOICE, DEF_CHOICE, DEF_CHOICE)};
     c.recipe = (int64_t)recipe;
-    if (recipe == TNN_RECIPE_SCRATCH || recipe == TNN_RECIPE_LENS) c.learning_rate = 1e-3;
+    c.learning_rate = default_rate(&c);
     return c;
 }
 
@@ -188,8 +194,11 @@ tnn_status tnn_train_config_set(tnn_train_config *c, const char *name, const cha
         case TNN_SETTING_STRING:
             *(const char **)field(c, &s) = text;
             return TNN_OK;
-        case TNN_SETTING_FLAG:
-            return set_flag(c, &s, text, err);
+        case TNN_SETTING_FLAG: {
+            tnn_status status = set_flag(c, &s, text, err);
+            if (!status && s.offset == offsetof(tnn_train_config, new_body)) c->learning_rate = default_rate(c);
+            return status;
+        }
         case TNN_SETTING_CHOICE:
             return set_choice(c, &s, text, err);
         case TNN_SETTING_INT:

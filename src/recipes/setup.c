@@ -296,6 +296,41 @@ static tnn_status take_donor(tnn_run *r, bool output_too, tnn_error *err) {
     return TNN_OK;
 }
 
+/* Root mean square over the rows of t of their Euclidean norms. */
+static tnn_status row_norm(const tnn_tensor *t, double *out, tnn_error *err) {
+    float piece[1024];
+    double squares = 0;
+    size_t n = (size_t)tnn_tensor_elements(t), room = sizeof piece / sizeof *piece;
+    for (size_t at = 0; at < n; at += room) {
+        size_t k = n - at < room ? n - at : room;
+        tnn_status status = tnn_tensor_read(t, at * sizeof *piece, piece, k * sizeof *piece, err);
+        if (status) return status;
+        for (size_t i = 0; i < k; i++) {
+            squares += (double)piece[i] * (double)piece[i];
+        }
+    }
+    *out = sqrt(squares / (double)tnn_tensor_ne(t)[1]);
+    return TNN_OK;
+}
+
+/*
+ * A donor's head was made for the donor's final norm. Behind gains of one, the logit of the token whose tied embedding
+ * went in is |e| sqrt(d), 60 and more in models that people use. The gains make up for the size of the head: the first
+ * logits are those of a random head of deviation 0.02, with which scratch begins, and the loss begins near ln(n_vocab).
+ */
+static tnn_status fit_final_norm(const tnn_run *r, tnn_error *err) {
+    tnn_tensor *gamma = tnn_store_find(r->weights, "output_norm.weight");
+    double norm;
+    tnn_status status = row_norm(tnn_llama_arch_head(r->arch), &norm, err);
+    if (status || norm == 0 || !isfinite(norm)) return status;
+    int64_t d = tnn_tensor_ne(gamma)[0];
+    float gain = (float)(0.02 * sqrt((double)d) / norm); /* 0.02 over the deviation of an element */
+    for (int64_t i = 0; i < d && !status; i++) {
+        status = tnn_tensor_write(gamma, (size_t)i * sizeof gain, &gain, sizeof gain, err);
+    }
+    return status;
+}
+
 static tnn_status fill_new_body(tnn_run *r, const tnn_llama_hparams *donor, tnn_llama_hparams *hp, const tnn_gguf *like,
                                 tnn_error *err) {
     bool lens = r->config.recipe == TNN_RECIPE_LENS;
@@ -308,6 +343,7 @@ static tnn_status fill_new_body(tnn_run *r, const tnn_llama_hparams *donor, tnn_
     if (!status) status = tnn_llama_arch_alloc_blocks_trainable_f32(r->arch, r->weights, err);
     if (!status) status = tnn_llama_arch_random_init(r->arch, r->weights, (uint64_t)r->config.seed, err);
     if (!status && r->base) status = take_donor(r, !lens, err);
+    if (!status && r->base && !lens) status = fit_final_norm(r, err);
     return status;
 }
 

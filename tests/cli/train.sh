@@ -130,6 +130,18 @@ expect 0 "$TNN" train warm-start one/model.gguf --new-body --n-layers 1 --n-head
 expect 0 "$TNN" show body/model.gguf
 expect_out '4 heads of 8'
 
+# Behind the embeddings of a donor the loss begins near that of guessing, whatever their size; the rate is that of scratch.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train warm-start tiny.gguf --new-body --n-layers 1 --n-heads 4 --text text --iters 1 $small --out fitted --json
+cp out first
+expect 0 "$TNN" show tiny.gguf --json
+expect_json 'abs(json.load(open("first"))["loss"] - __import__("math").log(d["n_vocab"])) < 0.2'
+# shellcheck disable=SC2086
+expect 0 "$TNN" train warm-start tiny.gguf --lr 2e-5 --new-body --n-layers 1 --n-heads 4 --text text --iters 1 $small --out slow
+python3 -c 'import json
+rates = [json.load(open(run + "/config.json"))["learning_rate"] for run in ("warm", "fitted", "slow")]
+assert rates == [1e-5, 1e-3, 2e-5], rates' || fail "learning rates of warm-start"
+
 # A run without --out gets a folder of its own.
 # shellcheck disable=SC2086
 expect 0 "$TNN" train scratch --text text --tokenizer tiny.gguf $shape $small --iters 1
