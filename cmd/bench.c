@@ -11,15 +11,15 @@
 static const arg_option verb_options[] = {
     {"-p, --n-prompt", ARG_INT, offsetof(bench_args, n_prompt), "N", 0, 1 << 20, NULL,
      "tokens of the prompt that prefill computes, or of a training step; 0: no prefill"},
-    {"-n, --n-gen", ARG_INT, offsetof(bench_args, n_gen), "N", 0, 1 << 20, NULL,
+    {"-n, --n-gen", ARG_INT, offsetof(bench_args, n_gen), "N", 0, 1 << 20, "128",
      "tokens that are decoded one by one; 0: no decoding"},
-    {"-d, --n-depth", ARG_INT, offsetof(bench_args, n_depth), "N", 0, 1 << 24, NULL,
+    {"-d, --n-depth", ARG_INT, offsetof(bench_args, n_depth), "N", 0, 1 << 24, "0",
      "tokens that the sequence holds before either begins"},
     {"-r, --repetitions", ARG_INT, offsetof(bench_args, n_repeats), "N", 1, BENCH_MAX_REPEATS, NULL,
      "times each is measured"},
-    {"-b, --batch-size", ARG_INT, offsetof(bench_args, context.n_batch), "N", 1, 65536, NULL,
+    {"-b, --batch-size", ARG_INT, offsetof(bench_args, context.n_batch), "N", 1, 65536, "512",
      "tokens of a prompt computed at once"},
-    {"--kv-type, --cache-type", ARG_TEXT, offsetof(bench_args, context.kv_type), "TYPE", 0, 0, NULL,
+    {"--kv-type, --cache-type", ARG_TEXT, offsetof(bench_args, context.kv_type), "TYPE", 0, 0, "F16",
      "type of the KV cache: f32, f16, bf16 or q8_0"},
     {"--train", ARG_TEXT, offsetof(bench_args, train), "RECIPE", 0, 0, NULL,
      "steps of training instead: full, or lora with pairs beside every linear of the blocks"},
@@ -229,10 +229,31 @@ static int bench(const bench_args *args, engine *e, int64_t n_ids) {
 
 static void init(void *p) {
     bench_args *args = p;
-    context_args_init(&args->context);
     args->n_prompt = 512;
-    args->n_gen = 128;
+    args->n_gen = args->n_depth = -1; /* not given: what training has no use for must not be */
     args->n_repeats = 5;
+}
+
+static int begin_training(bench_args *args) {
+    const char *given = args->n_gen >= 0        ? "-n"
+                        : args->n_depth >= 0    ? "-d"
+                        : args->context.n_batch ? "-b"
+                        : args->context.kv_type ? "--kv-type"
+                                                : NULL;
+    if (given)
+        return ui_error(UI_USAGE, "%s does not go with --train: a step of training is -p tokens, no more", given);
+    if (!args->lora_rank) args->lora_rank = 8;
+    if (!args->dtype) args->dtype = "f32";
+    return bench_train(args);
+}
+
+static void fill_defaults(bench_args *args) {
+    context_args standard;
+    context_args_init(&standard);
+    if (args->n_gen < 0) args->n_gen = 128;
+    if (args->n_depth < 0) args->n_depth = 0;
+    if (!args->context.n_batch) args->context.n_batch = standard.n_batch;
+    if (!args->context.kv_type) args->context.kv_type = standard.kv_type;
 }
 
 static int run(void *p) {
@@ -240,11 +261,8 @@ static int run(void *p) {
     engine e = {0};
     if (!args->train && (args->lora_rank || args->dtype || args->grad_checkpoint || args->memory))
         return ui_error(UI_USAGE, "--lora-rank, --dtype, --grad-checkpoint and --memory are of training: add --train");
-    if (args->train) {
-        if (!args->lora_rank) args->lora_rank = 8;
-        if (!args->dtype) args->dtype = "f32";
-        return bench_train(args);
-    }
+    if (args->train) return begin_training(args);
+    fill_defaults(args);
     int64_t n_ids = args->n_prompt > args->n_gen ? args->n_prompt : args->n_gen;
     if (n_ids == 0) return ui_error(UI_USAGE, "-p 0 and -n 0 leave nothing to measure");
     n_ids += args->n_depth;

@@ -39,3 +39,7 @@ for flag in --memory --grad-checkpoint '--dtype bf16' '--lora-rank 4'; do
     expect_error 2 'add --train' -- "$TNN" bench "$model" $flag
 done
 expect_error 2 'neither full nor lora' -- "$TNN" bench "$model" --train none
+for flag in '-n 128' '-d 0' '-b 512' '--kv-type F16'; do
+    # shellcheck disable=SC2086
+    expect_error 2 "${flag% *} does not go with --train" -- "$TNN" bench "$model" --train lora $flag
+done
