@@ -27,6 +27,7 @@ const arg_option tap_options[] = {
 struct tap {
     char name[TNN_GGUF_MAX_NAME + 1];
     int64_t n_features, n_rows;
+    int64_t n_finite; /* values that the statistics are of; the others are counted alone */
     double sum, sum_of_squares;
     float min, max;
     float *rows;
@@ -81,6 +82,8 @@ int taps_add(taps *t, const char *name, const float *rows, int64_t n_features, i
     if (!p) return ui_error(UI_FAILURE, "out of memory");
     p->n_features = n_features;
     for (int64_t k = 0; k < n_features * n_rows; k++) {
+        if (!isfinite(rows[k])) continue;
+        p->n_finite++;
         p->sum += (double)rows[k];
         p->sum_of_squares += (double)rows[k] * (double)rows[k];
         if (rows[k] < p->min) p->min = rows[k];
@@ -128,26 +131,31 @@ int taps_write(const taps *t, const tap_args *args) {
     return status == TNN_OK ? UI_OK : ui_error(UI_FAILURE, "%s", err.text);
 }
 
-typedef struct moments {
-    double mean, deviation, rms;
-} moments;
+/* NaN where no value is finite. */
+typedef struct statistics {
+    double mean, deviation, rms, min, max;
+    int64_t n_not_finite;
+} statistics;
 
-static moments moments_of(const tap *p) {
-    double n = (double)p->n_features * (double)p->n_rows, mean = p->sum / n, square = p->sum_of_squares / n;
+static statistics statistics_of(const tap *p) {
+    int64_t n_not_finite = p->n_features * p->n_rows - p->n_finite;
+    if (p->n_finite == 0) return (statistics){NAN, NAN, NAN, NAN, NAN, n_not_finite};
+    double n = (double)p->n_finite, mean = p->sum / n, square = p->sum_of_squares / n;
     double variance = square - mean * mean;
-    return (moments){mean, variance > 0 ? sqrt(variance) : 0, sqrt(square)};
+    return (statistics){mean,        variance > 0 ? sqrt(variance) : 0, sqrt(square), (double)p->min, (double)p->max,
+                        n_not_finite};
 }
 
 json_t *taps_json(const taps *t) {
     json_t *array = json_array();
     for (int64_t i = 0; i < t->n; i++) {
         const tap *p = &t->items[i];
-        moments m = moments_of(p);
-        json_array_append_new(array,
-                              json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "features",
-                                        (json_int_t)p->n_features, "rows", (json_int_t)p->n_rows, "mean",
-                                        json_number(m.mean), "std", json_number(m.deviation), "rms", json_number(m.rms),
-                                        "min", json_number((double)p->min), "max", json_number((double)p->max)));
+        statistics s = statistics_of(p);
+        json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "name", p->name,
+                                               "features", (json_int_t)p->n_features, "rows", (json_int_t)p->n_rows,
+                                               "not_finite", (json_int_t)s.n_not_finite, "mean", json_number(s.mean),
+                                               "std", json_number(s.deviation), "rms", json_number(s.rms), "min",
+                                               json_number(s.min), "max", json_number(s.max)));
     }
     return array;
 }
@@ -158,9 +166,11 @@ void taps_print(const taps *t) {
             "max");
     for (int64_t i = 0; i < t->n; i++) {
         const tap *p = &t->items[i];
-        moments m = moments_of(p);
-        fprintf(stderr, "%-22s %8" PRId64 " %6" PRId64 " %12.5g %12.5g %12.5g %12.5g %12.5g\n", p->name, p->n_features,
-                p->n_rows, m.mean, m.deviation, m.rms, (double)p->min, (double)p->max);
+        statistics s = statistics_of(p);
+        fprintf(stderr, "%-22s %8" PRId64 " %6" PRId64 " %12.5g %12.5g %12.5g %12.5g %12.5g", p->name, p->n_features,
+                p->n_rows, s.mean, s.deviation, s.rms, s.min, s.max);
+        if (s.n_not_finite > 0) fprintf(stderr, "  and %" PRId64 " values not finite", s.n_not_finite);
+        fputc('\n', stderr);
     }
 }
 

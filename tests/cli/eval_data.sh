@@ -97,6 +97,16 @@ expect_err 'blk.1.resid_post'
 expect 0 "$TNN" eval tiny.gguf --data data --json --tap embed
 expect_json 'd["rows"] == 1 and d["scored"] == d["tokens"] - 1 and d["taps"][0]["rows"] == d["tokens"]'
 
+# What is not finite is counted in taps, and statistics are of the rest.
+expect 0 "$TNN" logits tiny.gguf --lora run/adapter.gguf:1e37 --prompt-ids "5 6 7" -o rows --json --tap embed \
+    --tap blk.0.resid_post --tap final_norm
+expect_json '[t["not_finite"] for t in d["taps"]][0] == 0 and d["taps"][0]["max"] < 10'
+expect_json 'd["taps"][-1]["not_finite"] == d["taps"][-1]["rows"] * d["taps"][-1]["features"]'
+expect_json 'all(d["taps"][-1][k] is None for k in ("mean", "std", "rms", "min", "max"))'
+expect 0 "$TNN" logits tiny.gguf --lora run/adapter.gguf:1e37 --prompt-ids "5 6 7" -o rows --tap final_norm
+expect_err 'values not finite'
+expect_error 2 'not finite' -- "$TNN" eval tiny.gguf --lora run/adapter.gguf:1e37 --data data
+
 expect_error 2 '--text FILE is missing' '--data' -- "$TNN" eval tiny.gguf
 expect_error 2 'exclude each other' -- "$TNN" eval tiny.gguf --data data --text data/test.jsonl
 expect_error 2 '--chunks is for a text' -- "$TNN" eval tiny.gguf --data data --chunks 3
