@@ -238,14 +238,13 @@ static int print_plan(const train_args *args, tnn_run *r, double loading) {
 typedef struct watch {
     tnn_train_progress last; /* step */
     double val_loss, best_val_loss;
-    int64_t trained_steps; /* reported in this process */
 } watch;
 
 static void on_progress(void *ctx, const tnn_train_progress *p) {
     watch *w = ctx;
     if (p->is_eval) {
         w->val_loss = p->val_loss;
-        if (!(w->best_val_loss <= p->val_loss)) w->best_val_loss = p->val_loss;
+        w->best_val_loss = p->best_val_loss;
         fprintf(stderr, "step %" PRId64 "/%" PRId64 "  validation loss %.4f\n", p->step, p->n_steps, p->val_loss);
         return;
     }

@@ -166,13 +166,14 @@ typedef struct tnn_train_progress {
     double lr, grad_norm;
     double tokens_per_second, seconds_left;
     int64_t n_tokens; /* so far */
-    bool is_eval;     /* after a validation: val_loss holds */
-    double val_loss;
+    bool is_eval;     /* after a validation: these hold */
+    double val_loss, best_val_loss;
 } tnn_train_progress;
 
 typedef struct tnn_train_hooks {
-    void (*on_progress)(void *ctx, const tnn_train_progress *p); /* per reported step and per validation; NULL: none */
-    void (*on_message)(void *ctx, const char *line);             /* what was cut, skipped, restored; NULL: none */
+    /* Per reported step and per validation; of a run that had ended already, the last of both again. NULL: none. */
+    void (*on_progress)(void *ctx, const tnn_train_progress *p);
+    void (*on_message)(void *ctx, const char *line); /* what was cut, skipped, restored; NULL: none */
     bool (*should_stop)(void *ctx); /* asked between steps; true: save a checkpoint and end with E_CANCELLED */
     void *ctx;
 } tnn_train_hooks;

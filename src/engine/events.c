@@ -119,3 +119,37 @@ void tnn__events_put(tnn__events *e, const char *kind, int64_t step, const tnn__
 bool tnn__events_failed(const tnn__events *e) {
     return e->failed;
 }
+
+/* Numbers of an event of that kind; false, and nothing is touched, if the line is none. */
+static bool read_numbers(const char *line, size_t size, const char *kind, const char *const *names, double *values,
+                         size_t n) {
+    json_error_t why;
+    json_t *event = json_loadb(line, size, 0, &why);
+    const char *its_kind = json_string_value(json_object_get(event, "kind"));
+    bool same = its_kind && strcmp(its_kind, kind) == 0;
+    for (size_t i = 0; same && i < n; i++) {
+        const json_t *value = json_object_get(event, names[i]);
+        values[i] = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    }
+    json_decref(event);
+    return same;
+}
+
+bool tnn__events_last(const char *path, const char *kind, const char *const *names, double *values, size_t n,
+                      const tnn_allocator *a) {
+    char *text;
+    size_t size;
+    bool found = false;
+    a = tnn__allocator_or_default(a);
+    if (tnn__file_read(path, MAX_EVENTS, a, &text, &size, NULL)) return false;
+    for (size_t end = size; end > 0 && !found;) {
+        size_t begin = end - 1;
+        while (begin > 0 && text[begin - 1] != '\n') {
+            begin--;
+        }
+        found = read_numbers(text + begin, end - begin, kind, names, values, n);
+        end = begin;
+    }
+    tnn__free(a, text, size + 1, 1);
+    return found;
+}

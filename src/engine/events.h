@@ -39,4 +39,11 @@ typedef struct tnn__field {
 void tnn__events_put(tnn__events *e, const char *kind, int64_t step, const tnn__field *fields, size_t n);
 bool tnn__events_failed(const tnn__events *e);
 
+/*
+ * The last event of a kind in the file at path: its numbers of the n named fields, NaN for one that is missing. False
+ * if there is none, or the file cannot be read.
+ */
+bool tnn__events_last(const char *path, const char *kind, const char *const *names, double *values, size_t n,
+                      const tnn_allocator *a);
+
 #endif

@@ -364,7 +364,11 @@ static tnn_status validate(loop *l) {
     }
     const tnn__field fields[] = {TNN__REAL_FIELD("loss", loss), TNN__REAL_FIELD("best_loss", l->state.best_loss)};
     tnn__events_put(l->events, "eval", step, fields, 2);
-    tnn_train_progress p = {.step = step, .n_steps = l->r->config.iters, .is_eval = true, .val_loss = loss};
+    tnn_train_progress p = {.step = step,
+                            .n_steps = l->r->config.iters,
+                            .is_eval = true,
+                            .val_loss = loss,
+                            .best_val_loss = l->state.best_loss};
     if (l->hooks->on_progress) l->hooks->on_progress(l->hooks->ctx, &p);
     return TNN_OK;
 }
@@ -428,6 +432,32 @@ static tnn_status train_steps(loop *l) {
         if (last || (c->save_every > 0 && step % c->save_every == 0)) save(l);
     }
     return TNN_OK;
+}
+
+/* Of a run that had ended already: what it came to, from its events. */
+static void tell_end(const loop *l) {
+    static const char *const names[] = {"loss", "lr", "grad_norm", "tokens_per_second"};
+    char path[PATH_SIZE];
+    double values[4];
+    tnn_train_progress p = {.step = tnn_trainer_step(l->r->trainer),
+                            .n_steps = l->r->config.iters,
+                            .n_tokens = l->state.n_tokens,
+                            .best_val_loss = l->state.best_loss};
+    const tnn_allocator *a = &l->r->session->alloc;
+    if (!l->hooks->on_progress) return;
+    path_in(l, "events.jsonl", path);
+    if (tnn__events_last(path, "eval", names, values, 1, a)) {
+        p.is_eval = true;
+        p.val_loss = values[0];
+        l->hooks->on_progress(l->hooks->ctx, &p);
+        p.is_eval = false;
+    }
+    if (!tnn__events_last(path, "step", names, values, 4, a)) return;
+    p.loss = values[0];
+    p.lr = values[1];
+    p.grad_norm = values[2];
+    p.tokens_per_second = values[3];
+    l->hooks->on_progress(l->hooks->ctx, &p);
 }
 
 static tnn_status finish(loop *l) {
@@ -538,6 +568,7 @@ tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hoo
         /* A checkpoint from before the first step has looked once already, which does not count twice. */
         if (l.start_step == 0) l.state = (tnn_checkpoint_state){.best_loss = INFINITY};
         if (l.start_step == 0) status = look(&l);
+        if (l.start_step == r->config.iters || (l.start_step > 0 && out_of_patience(&l))) tell_end(&l);
         l.steps_start = tnn__seconds();
         if (!status) status = train_steps(&l);
         if (!status) status = finish(&l);

@@ -60,6 +60,10 @@ expect 0 "$TNN" train lora tiny.gguf --data data --iters 12 --learning-rate 1e-2
     $small --steps-per-report 1 --steps-per-eval 4 --out lora --json
 expect_json 'd["best_val_loss"] <= d["val_loss"] < 5'
 check_events lora 12
+cp out ended
+expect 0 "$TNN" train --resume lora --json
+expect_json 'all(abs(d[k] / json.load(open("ended"))[k] - 1) < 1e-6 for k in ("steps", "loss", "val_loss", "best_val_loss", "tokens"))'
+check_events lora 12
 cmp -s tiny.gguf before.gguf || fail "the base model changed"
 [ -s lora/adapter.gguf ] && [ -s lora/best.gguf ] || fail "adapter.gguf or best.gguf is missing"
 # shellcheck disable=SC2086
@@ -135,7 +139,7 @@ expect_out '4 heads of 8'
 expect 0 "$TNN" train warm-start tiny.gguf --new-body --n-layers 1 --n-heads 4 --text text --iters 1 $small --out fitted --json
 cp out first
 expect 0 "$TNN" show tiny.gguf --json
-expect_json 'abs(json.load(open("first"))["loss"] - __import__("math").log(d["n_vocab"])) < 0.2'
+expect_json 'abs(json.load(open("first"))["loss"] - __import__("math").log(d["tokenizer"]["n_vocab"])) < 0.2'
 # shellcheck disable=SC2086
 expect 0 "$TNN" train warm-start tiny.gguf --lr 2e-5 --new-body --n-layers 1 --n-heads 4 --text text --iters 1 $small --out slow
 python3 -c 'import json
