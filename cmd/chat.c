@@ -155,7 +155,7 @@ static int run(void *p) {
     sample_args_pick_seed(&args->sample);
     int code = context_check(&args->context);
     if (code == UI_OK) code = open_engine(&c.engine, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&c.engine, &args->adapters, NULL);
+    if (code == UI_OK) code = open_adapters(&c.engine, &args->adapters);
     if (code == UI_OK) code = conversation_begin(&c.conversation, c.engine.model, &args->chat);
     if (code == UI_OK) code = open_seq(&c.engine, &args->context, NULL);
     c.generation = (generation){.sample = &args->sample, .engine = &c.engine, .stream = !args->json};

@@ -150,10 +150,10 @@ static int run(void *p) {
     fill_defaults(args);
     if (code == UI_OK) code = taps_begin(&w.taps, &args->taps);
     if (code == UI_OK && args->text) code = context_check(&args->context);
-    if (code == UI_OK && args->taps.out) code = check_not_model(args->taps.out, &args->file);
+    if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
     if (code == UI_OK && args->taps.out && args->text) code = check_not_input(args->taps.out, args->text);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->taps.out);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK) code = args->data ? eval_data(args, &e, &w.taps) : eval_text(args, &e, &w);
     taps_end(&w.taps);
     close_engine(&e);

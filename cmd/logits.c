@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include <tinynn/output_file.h>
 
 #include "input.h"
 #include "json.h"
@@ -35,49 +36,79 @@ static const arg_option verb_options[] = {
 };
 
 typedef struct sink {
-    FILE *file;
+    tnn_output_file *whole; /* an ordinary file, replaced when all rows are there; NULL: */
+    FILE *stream;           /* standard output, a device or a pipe */
     int64_t n_vocab, n_rows, total;
-    int failed; /* errno of the write that failed */
+    bool failed; /* to write, for this reason: */
+    tnn_error why;
     int tap_code;
     taps taps;
     const tnn_seq *seq;
     ui_progress progress;
 } sink;
 
+static void write_values(sink *s, const float *values, size_t n) {
+    if (s->whole) {
+        s->failed = tnn_output_file_write(s->whole, values, n * sizeof *values, &s->why) != TNN_OK;
+    } else if (fwrite(values, sizeof *values, n, s->stream) != n) {
+        s->failed = true;
+        snprintf(s->why.text, sizeof s->why.text, "%s", strerror(errno ? errno : EIO));
+    }
+}
+
 static bool on_batch(void *ctx, int64_t pos, int64_t n, const float *logits) {
     sink *s = ctx;
-    size_t values = (size_t)n * (size_t)s->n_vocab;
-    if (fwrite(logits, sizeof *logits, values, s->file) != values) s->failed = errno ? errno : EIO;
+    write_values(s, logits, (size_t)n * (size_t)s->n_vocab);
     s->tap_code = taps_collect(&s->taps, s->seq);
     s->n_rows = pos + n;
     ui_progress_update(&s->progress, s->n_rows, s->total, NULL);
     return !s->failed && s->tap_code == UI_OK && !ui_interrupted();
 }
 
-static int compute(const logits_args *args, engine *e, const tnn_ids *ids, sink *s) {
+static int compute(engine *e, const tnn_ids *ids, sink *s) {
     tnn_error err;
-    s->seq = e->seq;
-    s->n_vocab = tnn_model_hparams(e->model)->n_vocab;
-    s->total = (int64_t)ids->n;
     s->progress = ui_progress_begin("tokens");
     tnn_status status = tnn_seq_append(e->seq, ids->data, (int64_t)ids->n, TNN_WANT_ALL, on_batch, s, &err);
     ui_progress_end(&s->progress);
-    if (s->file != stdout && fclose(s->file) != 0 && !s->failed) s->failed = errno;
-    if (s->failed) return ui_error(UI_FAILURE, "%s: %s", args->out, strerror(s->failed));
+    if (s->failed) return UI_FAILURE; /* told where the sink is closed */
     if (s->tap_code != UI_OK) return s->tap_code;
     return status == TNN_OK ? UI_OK : ui_fail(&err);
 }
 
-static int write_rows(const logits_args *args, engine *e, const tnn_ids *ids, sink *s) {
-    bool standard = strcmp(args->out, "-") == 0;
-    s->file = standard ? stdout : fopen(args->out, "wb");
-    if (!s->file) return ui_error(UI_FAILURE, "%s: %s", args->out, strerror(errno));
+static int open_sink(sink *s, const char *out) {
     struct stat st;
-    bool regular = !standard && fstat(fileno(s->file), &st) == 0 && S_ISREG(st.st_mode);
-    int code = compute(args, e, ids, s);
-    if (code != UI_OK && regular) unlink(args->out); /* not a device or a pipe */
+    bool standard = strcmp(out, "-") == 0;
+    uint64_t n_bytes = (uint64_t)s->total * (uint64_t)s->n_vocab * sizeof(float);
+    if (!standard && (stat(out, &st) != 0 || S_ISREG(st.st_mode)))
+        return tnn_output_file_open(&s->whole, out, n_bytes, &s->why) == TNN_OK ? UI_OK : ui_fail(&s->why);
+    s->stream = standard ? stdout : fopen(out, "wb");
+    return s->stream ? UI_OK : ui_error(UI_FAILURE, "%s: %s", out, strerror(errno));
+}
+
+static int close_sink(sink *s, const char *out, int code) {
+    if (s->whole && code == UI_OK) {
+        s->failed = tnn_output_file_finish(s->whole, &s->why) != TNN_OK;
+    } else {
+        tnn_output_file_abort(s->whole);
+    }
+    if (s->whole) return s->failed ? ui_error(UI_FAILURE, "%s", s->why.text) : code;
+    if (s->stream != stdout && fclose(s->stream) != 0 && !s->failed) {
+        s->failed = true;
+        snprintf(s->why.text, sizeof s->why.text, "%s", strerror(errno));
+    }
+    return s->failed ? ui_error(UI_FAILURE, "%s: %s", out, s->why.text) : code;
+}
+
+static int write_rows(const logits_args *args, engine *e, const tnn_ids *ids, sink *s) {
+    s->seq = e->seq;
+    s->n_vocab = tnn_model_hparams(e->model)->n_vocab;
+    s->total = (int64_t)ids->n;
+    int code = open_sink(s, args->out);
+    if (code != UI_OK) return code;
+    code = compute(e, ids, s);
     if (code == UI_OK) code = taps_write(&s->taps, &args->taps);
-    if (code != UI_OK || standard) return code;
+    code = close_sink(s, args->out, code);
+    if (code != UI_OK || s->stream == stdout) return code;
     if (args->json)
         return json_print(json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "out", args->out, "n_vocab",
                                     (json_int_t)s->n_vocab, "rows", (json_int_t)s->n_rows, "bytes",
@@ -96,10 +127,12 @@ static void init(void *p) {
 static int check_args(const logits_args *args) {
     if (!args->out) return ui_error(UI_USAGE, "-o FILE is missing: where the rows go");
     int code = context_check(&args->context);
+    if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
     if (strcmp(args->out, "-") == 0)
         return args->json ? ui_error(UI_USAGE, "-o - and --json exclude each other: one thing on stdout") : code;
     if (code == UI_OK) code = check_parent(args->out);
-    return code == UI_OK ? check_not_model(args->out, &args->file) : code;
+    if (code == UI_OK) code = check_not_read(args->out, &args->file, &args->adapters);
+    return code == UI_OK && args->taps.out ? check_apart(args->taps.out, args->out) : code;
 }
 
 static int run(void *p) {
@@ -109,9 +142,8 @@ static int run(void *p) {
     sink s = {0};
     int code = check_args(args);
     if (code == UI_OK) code = taps_begin(&s.taps, &args->taps);
-    if (code == UI_OK && args->taps.out) code = check_not_model(args->taps.out, &args->file);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->out);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK)
         code = input_prompt(&args->prompt, tnn_model_tokenizer(e.model), tnn_model_hparams(e.model)->n_vocab, &ids);
     if (code == UI_OK && ids.n == 0) code = ui_error(UI_USAGE, "the prompt is empty; give at least one token");

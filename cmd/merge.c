@@ -145,9 +145,9 @@ static int run(void *p) {
     tnn_comparison comparison = {0};
     tnn_ids ids = {0};
     int code = check_args(args, &type);
-    if (code == UI_OK) code = check_not_model(args->out, &args->file);
+    if (code == UI_OK) code = check_not_read(args->out, &args->file, &args->adapters);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->out);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK) code = read_text(args, &e, &ids);
     if (code == UI_OK) code = merge(args, &e, type, &result);
     if (code == UI_OK && args->text) code = compare(args, &e, &ids, &comparison);

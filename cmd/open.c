@@ -96,12 +96,59 @@ int check_not_input(const char *out, const char *input) {
     return ui_error(UI_USAGE, "%s is the input; write to another file", out);
 }
 
-int check_not_model(const char *out, const file_args *file) {
+/* "F:0.5" is the file F at a scale of 0.5, unless a file has that name. path has room for text. */
+static int read_adapter(const char *text, char *path, float *scale) {
+    const char *colon = strrchr(text, ':');
+    memcpy(path, text, strlen(text) + 1);
+    *scale = 1.0f;
+    if (!colon || access(text, F_OK) == 0) return UI_OK;
+    char *end;
+    *scale = strtof(colon + 1, &end);
+    if (end == colon + 1 || *end || !isfinite(*scale))
+        return ui_error(UI_USAGE, "--lora %s: what follows the colon is the scale, a number", text);
+    path[colon - text] = 0;
+    return UI_OK;
+}
+
+int check_not_read(const char *out, const file_args *file, const adapter_args *adapters) {
     char *path;
+    if (!out) return UI_OK;
     int code = open_find(file, &path);
     if (code == UI_OK) code = check_not_input(out, path);
     free(path);
+    for (int i = 0; i < adapters->lora.n && code == UI_OK; i++) {
+        float scale;
+        char *adapter = malloc(strlen(adapters->lora.items[i]) + 1);
+        if (!adapter) return ui_error(UI_FAILURE, "out of memory");
+        code = read_adapter(adapters->lora.items[i], adapter, &scale);
+        if (code == UI_OK) code = check_not_input(out, adapter);
+        free(adapter);
+    }
     return code;
+}
+
+/* The folder that holds a path; false if it cannot be told. */
+static bool stat_folder(const char *path, struct stat *st) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strdup(path) : strdup(".");
+    if (!folder) return false;
+    if (slash) folder[slash == path ? 1 : slash - path] = 0;
+    bool found = stat(folder, st) == 0;
+    free(folder);
+    return found;
+}
+
+static const char *last_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int check_apart(const char *out, const char *other) {
+    struct stat a, b;
+    bool same = stat(out, &a) == 0 && stat(other, &b) == 0;
+    if (!same) same = strcmp(last_name(out), last_name(other)) == 0 && stat_folder(out, &a) && stat_folder(other, &b);
+    if (!same || a.st_dev != b.st_dev || a.st_ino != b.st_ino) return UI_OK;
+    return ui_error(UI_USAGE, "%s would be written twice, as %s too; name two files", out, other);
 }
 
 static void on_log(void *ctx, tnn_log_level level, const char *text) {
@@ -139,21 +186,7 @@ int open_engine(engine *e, const file_args *file, const compute_args *compute) {
     return code;
 }
 
-/* "F:0.5" is the file F at a scale of 0.5, unless a file has that name. path has room for text. */
-static int read_adapter(const char *text, char *path, float *scale) {
-    const char *colon = strrchr(text, ':');
-    memcpy(path, text, strlen(text) + 1);
-    *scale = 1.0f;
-    if (!colon || access(text, F_OK) == 0) return UI_OK;
-    char *end;
-    *scale = strtof(colon + 1, &end);
-    if (end == colon + 1 || *end || !isfinite(*scale))
-        return ui_error(UI_USAGE, "--lora %s: what follows the colon is the scale, a number", text);
-    path[colon - text] = 0;
-    return UI_OK;
-}
-
-int open_adapters(engine *e, const adapter_args *args, const char *out) {
+int open_adapters(engine *e, const adapter_args *args) {
     int code = UI_OK;
     for (int i = 0; i < args->lora.n && code == UI_OK; i++) {
         float scale;
@@ -161,7 +194,6 @@ int open_adapters(engine *e, const adapter_args *args, const char *out) {
         char *path = malloc(strlen(args->lora.items[i]) + 1);
         if (!path) return ui_error(UI_FAILURE, "out of memory");
         code = read_adapter(args->lora.items[i], path, &scale);
-        if (code == UI_OK && out) code = check_not_input(out, path);
         if (code == UI_OK && tnn_model_add_adapter(e->model, path, scale, &err) != TNN_OK) code = ui_fail(&err);
         free(path);
     }

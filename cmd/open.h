@@ -52,7 +52,10 @@ int check_parent(const char *path);
 int check_output(const char *path);
 /* `out` is not the file that is read, nor a further shard of it. */
 int check_not_input(const char *out, const char *input);
-int check_not_model(const char *out, const file_args *file);
+/* The same of the model and every adapter; NULL is no file. */
+int check_not_read(const char *out, const file_args *file, const adapter_args *adapters);
+/* Two files to be written are not one, whether they are there yet or not. */
+int check_apart(const char *out, const char *other);
 
 typedef struct engine {
     tnn_session *session;
@@ -64,7 +67,7 @@ int open_session(engine *e, const compute_args *compute);
 /* Session and model. Whatever comes of it, close_engine frees what is there. */
 int open_engine(engine *e, const file_args *file, const compute_args *compute);
 /* Adapters beside the model's linears: F or F:SCALE each. Before open_seq. */
-int open_adapters(engine *e, const adapter_args *args, const char *out); /* none of them is `out`, if not NULL */
+int open_adapters(engine *e, const adapter_args *args);
 /* `taps` are globs separated by commas, or NULL. */
 int open_seq(engine *e, const context_args *context, const char *taps);
 void close_engine(engine *e);

@@ -145,9 +145,10 @@ static int run(void *p) {
     int code = taps_begin(&t, &args->taps);
     if (code == UI_OK) code = context_check(&args->context);
     if (code == UI_OK && args->prompt_cache) code = check_output(args->prompt_cache);
-    if (code == UI_OK && args->taps.out) code = check_not_model(args->taps.out, &args->file);
+    if (code == UI_OK && args->prompt_cache && args->taps.out) code = check_apart(args->taps.out, args->prompt_cache);
+    if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters, args->taps.out);
+    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK) code = encode(args, e.model, &prompt);
     if (code == UI_OK) code = open_seq(&e, &args->context, t.globs);
     if (code == UI_OK) code = take_up_cache(args, &e);

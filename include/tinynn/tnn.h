@@ -16,6 +16,7 @@
 #include <tinynn/merge.h>
 #include <tinynn/model.h>
 #include <tinynn/ops.h>
+#include <tinynn/output_file.h>
 #include <tinynn/probe.h>
 #include <tinynn/quantize.h>
 #include <tinynn/sampler.h>

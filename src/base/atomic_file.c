@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <tinynn/output_file.h>
+
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -252,4 +254,22 @@ tnn_status tnn__atomic_commit(tnn__atomic_file *f, tnn_error *err) {
     f->ops.close(f->ops.ctx, f->folder_fd);
     free_file(f);
     return status;
+}
+
+/* --- the public names --- */
+
+tnn_status tnn_output_file_open(tnn_output_file **out, const char *path, uint64_t n_bytes, tnn_error *err) {
+    return tnn__atomic_open(out, path, n_bytes, NULL, NULL, err);
+}
+
+tnn_status tnn_output_file_write(tnn_output_file *f, const void *data, size_t n, tnn_error *err) {
+    return tnn__atomic_write(f, data, n, err);
+}
+
+tnn_status tnn_output_file_finish(tnn_output_file *f, tnn_error *err) {
+    return tnn__atomic_commit(f, err);
+}
+
+void tnn_output_file_abort(tnn_output_file *f) {
+    tnn__atomic_abort(f);
 }

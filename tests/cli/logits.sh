@@ -45,7 +45,23 @@ cp "$model" model.gguf
 expect_error 2 'is the input' -- "$TNN" logits model.gguf --prompt-ids 1 -o ./model.gguf
 ln -s model.gguf link.gguf
 expect_error 2 'is the input' -- "$TNN" logits link.gguf --prompt-ids 1 -o model.gguf
+expect_error 2 'is the input' -- "$TNN" logits model.gguf --prompt-ids 1 -o rows --tap embed --tap-out link.gguf
+expect_error 2 'is the input' -- "$TNN" logits "$model" --lora model.gguf:0.5 --prompt-ids 1 -o model.gguf
+expect_error 2 'is the input' -- "$TNN" logits "$model" --lora model.gguf --prompt-ids 1 -o rows --tap embed --tap-out model.gguf
 cmp -s model.gguf "$model" || fail "the model was written over"
+rm -f twice
+expect_error 2 'written twice' -- "$TNN" logits "$model" --prompt-ids 1 -o twice --tap embed --tap-out "$PWD/twice"
+
+# A file is replaced whole, or stays as it was.
+echo before >kept
+expect_error 2 'outside the vocabulary' -- "$TNN" logits "$model" --prompt-ids 999999 -o kept
+grep -q before kept || fail "a file was lost"
+if (ulimit -f 1 2>/dev/null); then
+    code=0
+    (trap '' XFSZ; ulimit -f 1; "$TNN" logits "$model" --prompt-ids "$ids" -o kept 2>err) || code=$?
+    [ $code -eq 1 ] || fail "a file that cannot be written in full: status $code"
+    grep -q before kept && [ "$(find . -name 'kept*' | wc -l)" -eq 1 ] || fail "a file was lost, or half of one is left"
+fi
 expect_error 2 '--json' -- "$TNN" logits "$model" --prompt-ids 1 -o - --json
 expect_error 2 'no-such-tap' 'resid_post' -- "$TNN" logits "$model" --prompt-ids 1 -o rows --tap no-such-tap
 expect_error 2 '--tap-out' -- "$TNN" logits "$model" --prompt-ids 1 -o rows --tap-out x
