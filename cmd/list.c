@@ -16,7 +16,8 @@ typedef struct list_args {
 static const arg_option verb_options[] = {
     {"--paths", ARG_FLAG, offsetof(list_args, paths), NULL, 0, 0, NULL, "show the path of each file in place of facts"},
     {"--json", ARG_FLAG, offsetof(list_args, json), NULL, 0, 0, NULL,
-     "one JSON object: models, each with name, path, source, bytes, architecture, file_type"},
+     "one JSON object: models, each with name, path, source, bytes, architecture, file_type; cut: why some are left "
+     "out, or null"},
     {0},
 };
 
@@ -65,7 +66,7 @@ static int print_json(const model_list *list) {
         json_object_set_new(item, "file_type", f.readable ? json_string(f.type) : json_null());
         json_array_append_new(models, item);
     }
-    return json_print(json_pack("{s:o}", "models", models));
+    return json_print(json_pack("{s:o, s:s?}", "models", models, "cut", list->cut));
 }
 
 static void print_table(const model_list *list, bool paths) {
@@ -98,6 +99,7 @@ static int run(void *p) {
         print_table(&list, args->paths);
         if (list.n == 0) ui_note("no models found; give a path, or put GGUF files into ./models");
     }
+    if (code == UI_OK && list.cut) ui_note("not all models are listed: %s; name others by their path", list.cut);
     models_free(&list);
     return code;
 }

@@ -15,12 +15,18 @@
 
 #include "ui.h"
 
-#define MAX_DEPTH 6 /* of folders below a cache; also what ends a loop of links */
+#define MAX_DEPTH   6 /* of folders below a cache */
+#define MAX_MODELS  4096
+#define MAX_ENTRIES 65536 /* looked at in all */
+
+#define TEXT(x)    TEXT_OF(x)
+#define TEXT_OF(x) #x
 
 typedef struct scan {
     model_list *list;
     const char *source;
     bool no_memory;
+    int n_entries;
 } scan;
 
 /* A malloc'd text; NULL is noted in the scan, and every later use of NULL is passed over. */
@@ -103,6 +109,12 @@ static void add_model(scan *s, char *name, char *path) {
         return;
     }
     model_list *list = s->list;
+    if (list->n == MAX_MODELS) {
+        list->cut = "there are more than " TEXT(MAX_MODELS) " models";
+        free(name);
+        free(path);
+        return;
+    }
     if (list->n == list->capacity) {
         int capacity = list->capacity ? 2 * list->capacity : 16;
         model_entry *items = realloc(list->items, (size_t)capacity * sizeof *items);
@@ -128,6 +140,10 @@ static void each_entry(scan *s, const char *folder, entry_fn *fn, const void *ct
     if (!dir) return;
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
         if (e->d_name[0] == '.') continue;
+        if (s->n_entries++ >= MAX_ENTRIES) {
+            s->list->cut = "the caches have more than " TEXT(MAX_ENTRIES) " entries";
+            break;
+        }
         char *path = text_of(s, "%s/%s", folder, e->d_name);
         if (path) fn(s, path, e->d_name, ctx);
         free(path);
@@ -138,11 +154,21 @@ static void each_entry(scan *s, const char *folder, entry_fn *fn, const void *ct
 typedef struct tree {
     const char *prefix; /* of the names of what lies below */
     int depth;
+    const struct tree *above; /* NULL: the cache itself */
+    dev_t device;             /* with file: this folder */
+    ino_t file;
 } tree;
 
 static bool is_folder(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Where a link leads back up. */
+static bool is_above(const tree *at, const struct stat *folder) {
+    for (; at; at = at->above)
+        if (at->file == folder->st_ino && at->device == folder->st_dev) return true;
+    return false;
 }
 
 static void add_file(scan *s, const char *path, const char *name, const void *ctx) {
@@ -155,17 +181,25 @@ static void add_file(scan *s, const char *path, const char *name, const void *ct
 
 static void add_folder(scan *s, const char *path, const char *name, const void *ctx);
 
-/* Files before folders: where a link leads back up, they are known by their short names already. */
-static void add_tree(scan *s, const char *folder, const tree *at) {
-    each_entry(s, folder, add_file, at);
-    each_entry(s, folder, add_folder, at);
+/* Files before folders: where a link leads back, they are known by their short names already. */
+static void add_tree(scan *s, const char *folder, const char *prefix, int depth, const tree *above) {
+    struct stat st;
+    if (!folder || stat(folder, &st) != 0 || is_above(above, &st)) return;
+    tree at = {prefix, depth, above, st.st_dev, st.st_ino};
+    each_entry(s, folder, add_file, &at);
+    each_entry(s, folder, add_folder, &at);
 }
 
 static void add_folder(scan *s, const char *path, const char *name, const void *ctx) {
     const tree *above = ctx;
-    if (above->depth >= MAX_DEPTH || !is_folder(path)) return;
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode) || is_above(above, &st)) return;
+    if (above->depth >= MAX_DEPTH) {
+        s->list->cut = "folders lie more than " TEXT(MAX_DEPTH) " deep";
+        return;
+    }
     char *prefix = text_of(s, "%s%s/", above->prefix, name);
-    if (prefix) add_tree(s, path, &(tree){prefix, above->depth + 1});
+    if (prefix) add_tree(s, path, prefix, above->depth + 1, above);
     free(prefix);
 }
 
@@ -187,7 +221,7 @@ static char *main_revision(scan *s, const char *repository) {
 
 static void add_revision(scan *s, const char *path, const char *name, const void *ctx) {
     (void)name;
-    add_tree(s, path, ctx);
+    add_tree(s, path, ctx, 2, NULL);
 }
 
 static void add_repository(scan *s, const char *path, const char *name, const void *ctx) {
@@ -197,11 +231,10 @@ static void add_repository(scan *s, const char *path, const char *name, const vo
     const char *org = name + sizeof start - 1, *dashes = strstr(org, "--");
     char *prefix = dashes ? text_of(s, "%.*s/%s/", (int)(dashes - org), org, dashes + 2) : text_of(s, "%s/", org);
     char *snapshots = text_of(s, "%s/snapshots", path), *revision = main_revision(s, path);
-    tree below = {prefix, 2};
     if (prefix && revision && is_folder(revision)) {
-        add_tree(s, revision, &below);
+        add_tree(s, revision, prefix, 2, NULL);
     } else if (prefix) {
-        each_entry(s, snapshots, add_revision, &below);
+        each_entry(s, snapshots, add_revision, prefix);
     }
     free(prefix);
     free(snapshots);
@@ -270,7 +303,7 @@ static char *folder_of(scan *s, const char *variable, const char *home, const ch
 
 static void scan_folder(scan *s, const char *source, char *folder) {
     s->source = source;
-    add_tree(s, folder, &(tree){"", 0});
+    add_tree(s, folder, "", 0, NULL);
     free(folder);
 }
 

@@ -21,10 +21,13 @@ typedef struct model_entry {
 typedef struct model_list {
     model_entry *items; /* sorted by name */
     int n, capacity;
+    const char *cut; /* why the search ended early somewhere, or NULL */
 } model_list;
 
-/* Looks through the caches; what cannot be read is passed over. Returns the exit status (out of memory is the only
- * failure). */
+/*
+ * Looks through the caches, so many folders deep and no more entries and models than a person keeps; what cannot be
+ * read is passed over. Returns the exit status (out of memory is the only failure).
+ */
 int models_scan(model_list *list);
 void models_free(model_list *list);
 

@@ -5,7 +5,7 @@ python3 "$TESTS/cli/make_model.py" tiny.gguf
 expect 0 "$TNN" list
 expect_err 'no models found'
 expect 0 "$TNN" list --json
-expect_json 'd == {"models": []}'
+expect_json 'd == {"models": [], "cut": None}'
 
 # put FILE: a copy, so that each is a file of its own.
 put() {
@@ -53,6 +53,7 @@ expect_json "{m['name']: m['bytes'] for m in d['models']}['big'] == 3 * $size"
 expect_json "[m for m in d['models'] if m['name'] == 'here'][0]['architecture'] == 'llama'"
 expect_json "[m for m in d['models'] if m['name'] == 'broken'][0]['architecture'] is None"
 expect 0 "$TNN" list
+! grep -q 'not all models' err || fail "a loop of links is told as a cut"
 expect_out 'tinyllama:latest'
 expect_out 'not a readable GGUF file'
 expect 0 "$TNN" list --paths
@@ -77,3 +78,21 @@ expect 0 env HF_HOME="$PWD/other" LLAMA_CACHE="$PWD/other/llama" OLLAMA_MODELS="
 expect_json "sorted(m['name'] for m in d['models']) == ['a/b/x', 'someone/Some-Model/some-model-Q4_K_M', 'y', 'z']"
 expect 0 env HF_HUB_CACHE="$PWD/other/hub" HOME=/nonexistent "$TNN" list --json
 expect_json "[m['name'] for m in d['models']] == ['a/b/x']"
+
+# What is beyond the bounds is left out and told.
+mkdir -p deep/1/2/3/4/5/6 far/1/2/3/4/5/6/7
+put deep/1/2/3/4/5/6/x.gguf
+put far/1/2/3/4/5/6/7/x.gguf
+expect 0 env LLAMA_CACHE="$PWD/deep" HOME=/nonexistent "$TNN" list --json
+expect_json "[m['name'] for m in d['models']] == ['1/2/3/4/5/6/x'] and d['cut'] is None"
+expect 0 env LLAMA_CACHE="$PWD/far" HOME=/nonexistent "$TNN" list --json
+expect_json "d['models'] == [] and '6 deep' in d['cut']"
+expect_err 'not all models are listed'
+mkdir many
+python3 -c 'for i in range(4100): open(f"many/{i}.gguf", "w").close()'
+expect 0 env LLAMA_CACHE="$PWD/many" HOME=/nonexistent "$TNN" list --json
+expect_json "len(d['models']) == 4096 and '4096 models' in d['cut']"
+mkdir broad
+python3 -c 'for i in range(66000): open(f"broad/{i}", "w").close()' 2>err || skip "no room for many files"
+expect 0 env LLAMA_CACHE="$PWD/broad" HOME=/nonexistent "$TNN" list
+expect_err '65536 entries'
