@@ -82,7 +82,7 @@ static int open_sink(sink *s, const char *out) {
     if (!standard && (stat(out, &st) != 0 || S_ISREG(st.st_mode)))
         return tnn_output_file_open(&s->whole, out, n_bytes, &s->why) == TNN_OK ? UI_OK : ui_fail(&s->why);
     s->stream = standard ? stdout : fopen(out, "wb");
-    return s->stream ? UI_OK : ui_error(UI_FAILURE, "%s: %s", out, strerror(errno));
+    return s->stream ? UI_OK : ui_error(UI_USAGE, "%s: %s", out, strerror(errno));
 }
 
 static int close_sink(sink *s, const char *out, int code) {

@@ -247,8 +247,8 @@ tnn_status tnn_dataset_open_jsonl(tnn_dataset **out, const char *path, const tnn
     if (!status) status = read_lines(&r, text, size);
     if (!status && r.d->stats.n_sequences == 0) {
         status = tnn__fail(r.err, TNN_E_NOTFOUND,
-                           "%s: nothing to train on in %" PRId64 " rows, of which %" PRId64 " were cut at %" PRId64
-                           " tokens",
+                           "%s: nothing to learn or to score in %" PRId64 " rows, of which %" PRId64
+                           " were cut at %" PRId64 " tokens",
                            path, r.d->stats.n_rows, r.d->stats.n_cut, options->max_length);
     }
     if (text) tnn__free(&r.d->alloc, text, size + 1, 1);

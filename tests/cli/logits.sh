@@ -49,6 +49,8 @@ expect_error 2 'is the input' -- "$TNN" logits model.gguf --prompt-ids 1 -o rows
 expect_error 2 'is the input' -- "$TNN" logits "$model" --lora model.gguf:0.5 --prompt-ids 1 -o model.gguf
 expect_error 2 'is the input' -- "$TNN" logits "$model" --lora model.gguf --prompt-ids 1 -o rows --tap embed --tap-out model.gguf
 cmp -s model.gguf "$model" || fail "the model was written over"
+mkdir folder
+expect_error 2 'folder: Is a directory' -- "$TNN" logits "$model" --prompt-ids 1 -o folder
 rm -f twice
 expect_error 2 'written twice' -- "$TNN" logits "$model" --prompt-ids 1 -o twice --tap embed --tap-out "$PWD/twice"
 

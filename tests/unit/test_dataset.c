@@ -201,11 +201,11 @@ static void test_rows_that_are_refused(void **state) {
 
 static void test_nothing_to_train_on(void **state) {
     (void)state;
-    refuse_n("", 0, TNN_E_NOTFOUND, "rows.jsonl", "nothing to train on");
-    refuse_n("\n\r\n", 3, TNN_E_NOTFOUND, "rows.jsonl", "nothing to train on");
-    refuse_n("\xEF\xBB\xBF", 3, TNN_E_NOTFOUND, "rows.jsonl", "nothing to train on");
+    refuse_n("", 0, TNN_E_NOTFOUND, "rows.jsonl", "nothing to learn or to score");
+    refuse_n("\n\r\n", 3, TNN_E_NOTFOUND, "rows.jsonl", "nothing to learn or to score");
+    refuse_n("\xEF\xBB\xBF", 3, TNN_E_NOTFOUND, "rows.jsonl", "nothing to learn or to score");
     static const char question[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n";
-    refuse_n(question, sizeof question - 1, TNN_E_NOTFOUND, "rows.jsonl", "nothing to train on in 1 rows");
+    refuse_n(question, sizeof question - 1, TNN_E_NOTFOUND, "rows.jsonl", "nothing to learn or to score in 1 rows");
     tnn_dataset *d;
     tnn_dataset_options o = options();
     assert_int_equal(tnn_dataset_open_jsonl(&d, temp_path(&dir, "absent.jsonl"), tokenizer, chat, &o, NULL, &err),
