@@ -3,7 +3,7 @@
  * W^T dy, dW += dy x^T; all tails, weights at odd addresses, buffers that end at a page without access. And results
  * that do not depend on how rows and columns are cut into tasks.
  *
- * Tolerance: as in test_gemm_f32.c, a chain of at most 256 roundings per block of the sum and one per block: 300 u
+ * Tolerance: as in test_gemm_f32.c, a chain of at most 288 roundings per block of the sum and one per block: 300 u
  * times the sum of magnitudes for the lengths used here.
  */
 #include "support/kernels.h"

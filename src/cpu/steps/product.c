@@ -182,8 +182,7 @@ void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_reads(st, addend);
 }
 
-/* Rows of a weight gradient in one task: each packs all of x again, so that more of them pay than on the way there. */
-static int64_t dw_rows_per_task(int64_t n_out, int64_t align) {
+int64_t tnn__dw_rows_per_task(int64_t n_out, int64_t align) {
     int64_t rows = n_out >= 4096 ? 192 : 96;
     return rows < align ? align : rows / align * align;
 }
@@ -199,7 +198,7 @@ void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
     if (!st || !s) return;
     s->kernel = kernel;
     s->bf16 = bf16;
-    s->rows_per_task = dw_rows_per_task(node->ne[1], kernel->row_align);
+    s->rows_per_task = tnn__dw_rows_per_task(node->ne[1], kernel->row_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(node->ne[1], s->rows_per_task);
     st->scratch_bytes = kernel->scratch_bytes(node->ne[0], dy->ne[1], s->rows_per_task);
@@ -271,7 +270,7 @@ static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, con
     s->dx_kernel = bf16 ? &l->kernels->gemm_dx_bf16[w->type] : &l->kernels->gemm_dx[w->type];
     s->dw_kernel = bf16 ? &l->kernels->gemm_dw_bf16 : &l->kernels->gemm_dw;
     s->rows_per_task = tnn__rows_per_task(w->ne[1], row1 - row0, f64 ? 1 : s->kernel->row_align);
-    s->dw_rows_per_task = dw_rows_per_task(w->ne[1], s->dw_kernel->row_align);
+    s->dw_rows_per_task = tnn__dw_rows_per_task(w->ne[1], s->dw_kernel->row_align);
     s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : s->dx_kernel->k_align);
     return s;
 }

@@ -93,6 +93,8 @@ tnn__act_q8 tnn__packed_views(uint8_t *base, int64_t n_in, int64_t n_rows);
  */
 int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align);
 int64_t tnn__k_per_task(int64_t n_in, int64_t align);
+/* Rows of a weight gradient in one task: each packs all of x again, so that more of them pay than on the way there. */
+int64_t tnn__dw_rows_per_task(int64_t n_out, int64_t align);
 
 /*
  * A product that is added to what is there is made of so many columns at a time, in the task's scratch, before what its

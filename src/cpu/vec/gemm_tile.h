@@ -30,9 +30,15 @@ enum {
     VECTORS = LANES == 4 ? 4 : 2, /* to a row of a panel */
     MR = VECTORS * LANES,         /* rows of a tile: a multiple of 8 */
     NR = TNN__TILE_COLUMNS,
-    KC = 256, /* longest block of K: a panel is 16 KiB, or 32 with 512 bits */
-    MC = 128, /* rows packed at a time: 128 KiB, a quarter of L2 or less */
+    MC = 128, /* rows packed at a time: with blocks of K of at most 288, 144 KiB, a third of L2 or less */
 };
+
+/* n of K cut into equal blocks of at most `most`, of a multiple of `align`, which is one of 8. */
+TNN__INLINE int64_t block_length(int64_t n, int64_t most, int64_t align) {
+    const int64_t n_blocks = n > most ? (n + most - 1) / most : 1;
+    const int64_t length = ((n + n_blocks - 1) / n_blocks + align - 1) / align * align;
+    return length <= most ? length : most / align * align;
+}
 
 /* --- packing: panels are on 32 bytes --- */
 

@@ -16,7 +16,8 @@
 #include "cpu/vec/gemm_tile.h"
 
 enum {
-    WIDE_COLS = 96, /* columns widened at a time: 96 KiB */
+    KC = 288,       /* longest block of K: twice that is 576, and a panel is 18 KiB, or 36 with 512 bits */
+    WIDE_COLS = 96, /* columns widened at a time: 108 KiB */
     AHEAD = 16,     /* rows of W that are read ahead where a task has a part of each */
 };
 
@@ -64,10 +65,12 @@ static void unpack(tnn_type type, bool bf16, const void *from, float *to, int64_
 static void gemm_any(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
     float *unpacked = scratch, *wide = unpacked + MR * KC, *panels = wide + WIDE_COLS * KC;
     const factor x = {a->x, a->x16, a->x_stride, wide};
+    const int64_t block = tnn_type_get_info((int32_t)a->type)->block_elems;
+    const int64_t step = block_length(a->n_in, KC, block < 8 ? 8 : block);
     for (int64_t row = row0; row < row1; row += MC) {
         int64_t rows = row1 - row < MC ? row1 - row : MC;
-        for (int64_t k0 = 0; k0 < a->n_in; k0 += KC) {
-            int64_t kc = a->n_in - k0 < KC ? a->n_in - k0 : KC;
+        for (int64_t k0 = 0; k0 < a->n_in; k0 += step) {
+            int64_t kc = a->n_in - k0 < step ? a->n_in - k0 : step;
             const char *w = (const char *)a->w + (size_t)row * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
             for (int64_t i = 0; i < rows; i += MR) {
                 for (int64_t r = i; r < i + MR && r < rows; r++)
@@ -93,8 +96,9 @@ static void gemm_dx(const tnn__gemm_dx_args *a, int64_t k0, int64_t k1, void *sc
     const factor dy = {a->dy, a->dy16, a->n_out, wide};
     memset(unpacked, 0, (size_t)padded * sizeof *unpacked);
     const size_t bytes = tnn_row_bytes((int32_t)a->type, n_k);
-    for (int64_t i0 = 0; i0 < a->n_out; i0 += KC) {
-        int64_t rows = a->n_out - i0 < KC ? a->n_out - i0 : KC;
+    const int64_t step = block_length(a->n_out, KC, 8);
+    for (int64_t i0 = 0; i0 < a->n_out; i0 += step) {
+        int64_t rows = a->n_out - i0 < step ? a->n_out - i0 : step;
         const char *w = (const char *)a->w + (size_t)i0 * a->row_bytes + tnn_row_bytes((int32_t)a->type, k0);
         for (int64_t i = 0; i < rows; i++) {
             const char *from = w + (size_t)i * a->row_bytes;
@@ -153,8 +157,9 @@ TNN__INLINE void add_tokens(tnn_type type, const tnn__gemm_dw_args *a, const voi
 
 static void gemm_dw(const tnn__gemm_dw_args *a, int64_t row0, int64_t row1, void *scratch) {
     float *panels = scratch, *columns = panels + MC * KC;
-    for (int64_t t0 = 0; t0 < a->n_cols; t0 += KC) {
-        int64_t n_t = a->n_cols - t0 < KC ? a->n_cols - t0 : KC;
+    const int64_t step = block_length(a->n_cols, KC, 8);
+    for (int64_t t0 = 0; t0 < a->n_cols; t0 += step) {
+        int64_t n_t = a->n_cols - t0 < step ? a->n_cols - t0 : step;
         if (a->x16)
             add_tokens(TNN_TYPE_BF16, a, a->x16, a->dy16, t0, n_t, row0, row1, columns, panels);
         else

@@ -18,16 +18,11 @@
 #include "cpu/x86/init.h"
 
 enum {
+    KC = 256,            /* longest block of K: a panel is 16 KiB */
     DOT_COLS = 3,        /* columns of a dot product tile */
     DOT_ROWS = 4,        /* rows */
     DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
 };
-
-/* n_in cut into equal blocks of at most KC. */
-static int64_t block_length(int64_t n_in) {
-    int64_t n_blocks = (n_in + KC - 1) / KC;
-    return n_blocks == 0 ? 8 : ((n_in + n_blocks - 1) / n_blocks + 7) / 8 * 8;
-}
 
 /* panel[k][0..MR) = the weights of rows [0, rows) at k, zero from `rows` on; kc elements from w on. */
 TNN__INLINE void pack_panel(tnn_type type, const char *w, size_t row_bytes, int64_t rows, int64_t kc, float *panel) {
@@ -49,7 +44,7 @@ TNN__INLINE void pack_panel(tnn_type type, const char *w, size_t row_bytes, int6
 }
 
 TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, float *panels) {
-    int64_t step = block_length(a->n_in);
+    int64_t step = block_length(a->n_in, KC, 8);
     for (int64_t row = row0; row < row1; row += MC) {
         int64_t rows = row1 - row < MC ? row1 - row : MC;
         for (int64_t k0 = 0; k0 < a->n_in; k0 += step) {
@@ -141,7 +136,7 @@ TNN__INLINE void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int6
 static size_t scratch_bytes(int64_t n_in, int64_t n_cols, int64_t rows) {
     if (n_cols <= DOT_COLS_LIMIT) return 0;
     int64_t packed = rows < MC ? (rows + MR - 1) / MR * MR : MC;
-    return (size_t)(packed * block_length(n_in)) * sizeof(float);
+    return (size_t)(packed * block_length(n_in, KC, 8)) * sizeof(float);
 }
 
 static void gemm_f32(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
