@@ -40,6 +40,10 @@ json_t *json_text(const char *data, size_t size) {
     return string;
 }
 
+json_t *json_path(const char *path) {
+    return json_text(path, strlen(path));
+}
+
 json_t *json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }

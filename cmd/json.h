@@ -10,6 +10,7 @@
 
 /* A string; every byte that is not well-formed UTF-8 becomes U+FFFD. NULL only without memory. */
 json_t *json_text(const char *data, size_t size);
+json_t *json_path(const char *path); /* the same of a file's name */
 /* A number, or null for what is not finite. */
 json_t *json_number(double value);
 json_t *json_float(float value); /* the same, with no more digits than tell it from other floats */

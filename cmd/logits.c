@@ -110,7 +110,7 @@ static int write_rows(const logits_args *args, engine *e, const tnn_ids *ids, si
     code = close_sink(s, args->out, code);
     if (code != UI_OK || s->stream == stdout) return code;
     if (args->json)
-        return json_print(json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "out", args->out, "n_vocab",
+        return json_print(json_pack("{s:o, s:I, s:I, s:I, s:o, s:o}", "out", json_path(args->out), "n_vocab",
                                     (json_int_t)s->n_vocab, "rows", (json_int_t)s->n_rows, "bytes",
                                     (json_int_t)s->n_rows * s->n_vocab * 4, "ids", json_ids(ids->data, ids->n), "taps",
                                     taps_json(&s->taps)));
@@ -132,6 +132,7 @@ static int check_args(const logits_args *args) {
         return args->json ? ui_error(UI_USAGE, "-o - and --json exclude each other: one thing on stdout") : code;
     if (code == UI_OK) code = check_parent(args->out);
     if (code == UI_OK) code = check_not_read(args->out, &args->file, &args->adapters);
+    if (code == UI_OK && args->prompt.file) code = check_not_input(args->out, args->prompt.file);
     return code == UI_OK && args->taps.out ? check_apart(args->taps.out, args->out) : code;
 }
 
@@ -142,6 +143,7 @@ static int run(void *p) {
     sink s = {0};
     int code = check_args(args);
     if (code == UI_OK) code = taps_begin(&s.taps, &args->taps);
+    if (code == UI_OK && args->taps.out && args->prompt.file) code = check_not_input(args->taps.out, args->prompt.file);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
     if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK)

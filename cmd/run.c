@@ -147,6 +147,7 @@ static int run(void *p) {
     if (code == UI_OK && args->prompt_cache) code = check_output(args->prompt_cache);
     if (code == UI_OK && args->prompt_cache && args->taps.out) code = check_apart(args->taps.out, args->prompt_cache);
     if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
+    if (code == UI_OK && args->taps.out && args->prompt.file) code = check_not_input(args->taps.out, args->prompt.file);
     if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
     if (code == UI_OK) code = open_adapters(&e, &args->adapters);
     if (code == UI_OK) code = encode(args, e.model, &prompt);

@@ -30,13 +30,13 @@ TNN_API tnn_dataset_options tnn_dataset_options_default(void); /* 2048 tokens, a
  * Rows of a JSONL file, whose kind the first row decides: {"messages": [{"role", "content"}]}, {"conversations":
  * [{"from", "value"}]}, {"prompt", "completion"}, {"instruction", "input"?, "output"}, {"text"}. chat may be NULL for
  * rows of text alone. A byte order mark and CRLF are accepted; empty lines are skipped. On failure *out is NULL; errors
- * name file and line: E_FORMAT for what is no JSON, a missing field or a wrong type; E_RANGE for a line over 64 MiB;
- * E_NOTFOUND if no row is left.
+ * name file and line: E_FORMAT for what is no JSON, a missing field or a wrong type; E_RANGE for a line over 64 MiB
+ * or a file over 2 GiB; E_NOTFOUND if no row is left.
  */
 TNN_API tnn_status tnn_dataset_open_jsonl(tnn_dataset **out, const char *path, const tnn_tokenizer *tokenizer,
                                           const tnn_chat_template *chat, const tnn_dataset_options *options,
                                           const tnn_allocator *allocator, tnn_error *err);
-/* A text file as one long document, cut into pieces of max_length. */
+/* A text file of at most 1 GiB (E_RANGE) as one long document, cut into pieces of max_length. */
 TNN_API tnn_status tnn_dataset_open_text(tnn_dataset **out, const char *path, const tnn_tokenizer *tokenizer,
                                          const tnn_dataset_options *options, const tnn_allocator *allocator,
                                          tnn_error *err);

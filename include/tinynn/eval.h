@@ -41,8 +41,7 @@ TNN_API tnn_perplexity_options tnn_perplexity_options_default(void);
  * Scores n ids with q, whose cache is emptied. Ids beyond the last whole window are left out. options may be NULL. The
  * result is the same for any number of threads.
  * Errors: TNN_E_RANGE for n_ctx out of range, fewer ids than one window, an id outside the vocabulary, or logits that
- * are not finite; TNN_E_CANCELLED
- * (*out then holds the figures so far); TNN_E_NOMEM.
+ * are not finite; TNN_E_CANCELLED (*out then holds the figures so far); TNN_E_NOMEM.
  */
 TNN_API tnn_status tnn_perplexity(tnn_perplexity_result *out, tnn_seq *q, const int32_t *ids, int64_t n,
                                   const tnn_perplexity_options *options, tnn_error *err);

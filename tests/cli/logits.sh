@@ -64,6 +64,13 @@ if (ulimit -f 1 2>/dev/null); then
     [ $code -eq 1 ] || fail "a file that cannot be written in full: status $code"
     grep -q before kept && [ "$(find . -name 'kept*' | wc -l)" -eq 1 ] || fail "a file was lost, or half of one is left"
 fi
+echo 'a prompt' >prompt.txt
+expect_error 2 'is the input' -- "$TNN" logits model.gguf -f prompt.txt -o ./prompt.txt
+expect_error 2 'is the input' -- "$TNN" logits model.gguf -f prompt.txt -o rows --tap embed --tap-out prompt.txt
+expect_error 2 'is the input' -- "$TNN" run model.gguf -f prompt.txt --tap embed --tap-out prompt.txt
+grep -q 'a prompt' prompt.txt || fail "the prompt was written over"
+expect 0 "$TNN" logits "$model" --prompt-ids 1 -o "$(printf 'rows\377')" --json
+expect_json 'd["out"] == "rows\ufffd"'
 expect_error 2 '--json' -- "$TNN" logits "$model" --prompt-ids 1 -o - --json
 expect_error 2 'no-such-tap' 'resid_post' -- "$TNN" logits "$model" --prompt-ids 1 -o rows --tap no-such-tap
 expect_error 2 '--tap-out' -- "$TNN" logits "$model" --prompt-ids 1 -o rows --tap-out x
