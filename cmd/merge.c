@@ -87,8 +87,9 @@ static int merge(const merge_args *args, const engine *e, int32_t type, tnn_quan
 
 static int print_result(const merge_args *args, const tnn_quantize_result *r, const tnn_comparison *c) {
     if (args->json) {
-        json_t *object = json_pack("{s:o, s:I, s:I, s:I}", "out", json_path(args->out), "bytes", (json_int_t)r->bytes_out,
-                                   "merged", (json_int_t)r->n_converted, "copied", (json_int_t)r->n_copied);
+        json_t *object =
+            json_pack("{s:o, s:I, s:I, s:I}", "out", json_path(args->out), "bytes", (json_int_t)r->bytes_out, "merged",
+                      (json_int_t)r->n_converted, "copied", (json_int_t)r->n_copied);
         if (args->text) {
             json_object_set_new(object, "kl", json_number(c->kl));
             json_object_set_new(object, "kl_max", json_number(c->kl_max));

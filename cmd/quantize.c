@@ -118,8 +118,8 @@ static bool on_step(void *ctx, const tnn_quantize_step *step) {
 
 static int print_result(const quantize_args *args, tnn_file_type target, const tnn_quantize_result *r, double seconds) {
     if (args->json)
-        return json_print(json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "out", json_path(args->out), "type",
-                                    tnn_file_type_name((uint32_t)target), "bytes_in", (json_int_t)r->bytes_in,
+        return json_print(json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "out", json_path(args->out),
+                                    "type", tnn_file_type_name((uint32_t)target), "bytes_in", (json_int_t)r->bytes_in,
                                     "bytes_out", (json_int_t)r->bytes_out, "converted", (json_int_t)r->n_converted,
                                     "copied", (json_int_t)r->n_copied, "fallback", (json_int_t)r->n_fallback,
                                     "requantized", (json_int_t)r->n_requantized, "seconds", seconds));

@@ -71,9 +71,9 @@ static int print_result(const tokenizer_args *args, const tnn_bpe_trainer *t, do
     if (s.n_tokens < args->vocab_size)
         ui_note("%d tokens: no further pair occurs %" PRId64 " times", s.n_tokens, args->min_frequency);
     if (args->json)
-        return json_print(json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:f}", "out", json_path(args->out), "vocab_size",
-                                    s.n_tokens, "merges", s.n_merges, "bytes", (json_int_t)s.n_bytes, "words",
-                                    (json_int_t)s.n_words, "distinct_words", (json_int_t)s.n_kinds, "tokens",
+        return json_print(json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:f}", "out", json_path(args->out),
+                                    "vocab_size", s.n_tokens, "merges", s.n_merges, "bytes", (json_int_t)s.n_bytes,
+                                    "words", (json_int_t)s.n_words, "distinct_words", (json_int_t)s.n_kinds, "tokens",
                                     (json_int_t)s.n_text_tokens, "bytes_per_token", per_token, "seconds", seconds));
     printf("%s: %d tokens, %d merges; the text is %" PRIu64 " tokens, %.2f bytes each; %.1f s\n", args->out, s.n_tokens,
            s.n_merges, s.n_text_tokens, per_token, seconds);

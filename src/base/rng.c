@@ -80,6 +80,15 @@ uint64_t tnn__hash_bytes(const void *data, size_t n) {
     return h;
 }
 
+uint64_t tnn__hash_seeded(uint64_t seed, const void *data, size_t n) {
+    const unsigned char *p = data;
+    uint64_t h = seed;
+    for (size_t i = 0; i < n; i++) {
+        h = fnv1a_step(h, p[i]);
+    }
+    return tnn__hash_mix(h);
+}
+
 uint64_t tnn__hash_str(const char *s) {
     uint64_t h = FNV1A_BASIS;
     while (*s) {

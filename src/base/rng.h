@@ -24,4 +24,19 @@ void tnn__fill_uniform(uint64_t seed, uint64_t stream, float *dst, int64_t n, fl
 uint64_t tnn__hash_bytes(const void *data, size_t n);
 uint64_t tnn__hash_str(const char *s);
 
+/* The finaliser of MurmurHash3. */
+static inline uint64_t tnn__hash_mix(uint64_t h) {
+    h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+    h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return h ^ (h >> 33);
+}
+/*
+ * For tables of what a file holds: with a start that the file's author does not know, no file can hold names made to
+ * collide. Where something lies in memory differs from run to run and makes such a start.
+ */
+static inline uint64_t tnn__hash_seed(const void *address) {
+    return tnn__hash_mix((uint64_t)(uintptr_t)address);
+}
+uint64_t tnn__hash_seeded(uint64_t seed, const void *data, size_t n);
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/rng.h"
 
 void tnn__names_init(tnn__names *names, const tnn_allocator *a) {
     *names = (tnn__names){.alloc = *tnn__allocator_or_default(a)};
@@ -15,26 +16,10 @@ void tnn__names_free(tnn__names *names) {
     *names = (tnn__names){.alloc = names->alloc};
 }
 
-/* The finaliser of MurmurHash3. */
-static uint64_t mix(uint64_t h) {
-    h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
-    h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
-    return h ^ (h >> 33);
-}
-
-/* FNV-1a from a start that a file's author does not know. */
-static uint64_t hash(const tnn__names *names, const char *name, size_t size) {
-    uint64_t h = names->seed;
-    for (size_t i = 0; i < size; i++) {
-        h = (h ^ (uint8_t)name[i]) * UINT64_C(0x100000001b3);
-    }
-    return mix(h);
-}
-
 /* The slot that holds the name, or the free one where it belongs. There always is a free one. */
 static tnn__name_slot *probe(const tnn__names *names, const char *name, size_t size) {
     size_t mask = names->n_slots - 1;
-    size_t i = (size_t)hash(names, name, size) & mask;
+    size_t i = (size_t)tnn__hash_seeded(names->seed, name, size) & mask;
     for (;; i = (i + 1) & mask) {
         tnn__name_slot *slot = &names->slots[i];
         if (!slot->name.data) return slot;
@@ -52,8 +37,7 @@ static bool grow(tnn__names *names) {
     tnn__names bigger = {.alloc = names->alloc, .n_slots = names->n_slots ? 2 * names->n_slots : 64};
     bigger.slots = tnn__calloc_array(&bigger.alloc, bigger.n_slots, sizeof *bigger.slots);
     if (!bigger.slots) return false;
-    /* Where the table lies differs from run to run, so no file can hold names made to collide in it. */
-    bigger.seed = mix((uint64_t)(uintptr_t)bigger.slots);
+    bigger.seed = tnn__hash_seed(bigger.slots);
     for (size_t i = 0; i < names->n_slots; i++) {
         const tnn__name_slot *slot = &names->slots[i];
         if (slot->name.data) *probe(&bigger, slot->name.data, slot->name.size) = *slot;

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/rng.h"
 #include "text/merge.h"
 
 #define FREE_SLOT UINT32_MAX
@@ -29,15 +30,14 @@ int tnn__bpe_byte(uint32_t code) {
     return code == 0x143 ? 0xAD : -1;
 }
 
-static size_t hash_pair(int32_t left, int32_t right) {
-    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9E3779B97F4A7C15);
-    return (size_t)(h ^ h >> 32);
+static size_t hash_pair(const tnn__bpe *b, int32_t left, int32_t right) {
+    return (size_t)tnn__hash_mix(b->seed ^ ((uint64_t)(uint32_t)left << 32 | (uint32_t)right));
 }
 
 /* The slot of the pair, or the free one where it belongs. */
 static uint32_t *pair_slot(const tnn__bpe *b, int32_t left, int32_t right) {
     size_t mask = b->n_slots - 1;
-    for (size_t i = hash_pair(left, right) & mask;; i = (i + 1) & mask) {
+    for (size_t i = hash_pair(b, left, right) & mask;; i = (i + 1) & mask) {
         uint32_t rank = b->slots[i];
         if (rank == FREE_SLOT) return &b->slots[i];
         if (b->merges[rank].left == left && b->merges[rank].right == right) return &b->slots[i];
@@ -92,6 +92,7 @@ tnn_status tnn__bpe_load(tnn__bpe *b, tnn__vocab *v, const tnn_gguf *g, tnn_erro
     b->slots = tnn__calloc_array(&b->alloc, b->n_slots, sizeof *b->slots);
     if (!b->merges || !b->slots) return tnn__fail_nomem(err, "the merges", b->n_slots * sizeof *b->slots);
     memset(b->slots, 0xFF, b->n_slots * sizeof *b->slots);
+    b->seed = tnn__hash_seed(b->slots);
     for (size_t rank = 0; rank < b->n_merges; rank++) {
         tnn_status status = load_merge(b, v, tnn_gguf_array_str(g, key, rank), (uint32_t)rank, err);
         if (status) return status;

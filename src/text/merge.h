@@ -49,6 +49,7 @@ typedef struct tnn__bpe {
     size_t n_merges;
     uint32_t *slots; /* open addressing: ranks; UINT32_MAX is free */
     size_t n_slots;
+    uint64_t seed;            /* of their hashes */
     int32_t byte_symbol[256]; /* the symbol of each byte's character */
 } tnn__bpe;
 

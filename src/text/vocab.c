@@ -9,7 +9,7 @@
 #include "text/buffer.h"
 
 void tnn__vocab_init(tnn__vocab *v, const tnn_allocator *a) {
-    *v = (tnn__vocab){.alloc = *tnn__allocator_or_default(a)};
+    *v = (tnn__vocab){.alloc = *tnn__allocator_or_default(a), .seed = tnn__hash_seed(v)};
     tnn__arena_init(&v->texts, &v->alloc, 0);
 }
 
@@ -19,9 +19,8 @@ void tnn__vocab_free(tnn__vocab *v) {
     tnn__arena_free(&v->texts);
 }
 
-static uint32_t hash_text(const char *text, size_t size) {
-    uint64_t h = tnn__hash_bytes(text, size);
-    return (uint32_t)(h ^ h >> 32);
+static uint32_t hash_text(const tnn__vocab *v, const char *text, size_t size) {
+    return (uint32_t)tnn__hash_seeded(v->seed, text, size);
 }
 
 /* The slot that holds the text, or the free one where it belongs. */
@@ -72,7 +71,7 @@ tnn_status tnn__vocab_add(tnn__vocab *v, const char *text, size_t size, tnn_erro
     if (!copy) return tnn__fail_nomem(err, "a token's text", size);
 
     tnn__symbol *s = &v->symbols[v->n_symbols];
-    *s = (tnn__symbol){copy, (uint32_t)size, hash_text(text, size)};
+    *s = (tnn__symbol){copy, (uint32_t)size, hash_text(v, text, size)};
     size_t slot = find_slot(v, copy, size, s->hash);
     if (size > 0 && v->slots[slot] < 0) {
         v->slots[slot] = (int32_t)v->n_symbols;
@@ -92,7 +91,7 @@ tnn_status tnn__vocab_intern(tnn__vocab *v, const char *text, size_t size, int32
 
 int32_t tnn__vocab_find(const tnn__vocab *v, const char *text, size_t size) {
     if (v->n_slots == 0 || size == 0) return -1;
-    return v->slots[find_slot(v, text, size, hash_text(text, size))];
+    return v->slots[find_slot(v, text, size, hash_text(v, text, size))];
 }
 
 int32_t tnn__vocab_find_token(const tnn__vocab *v, const char *text, size_t size) {

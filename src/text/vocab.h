@@ -28,6 +28,7 @@ typedef struct tnn__vocab {
     int32_t *slots; /* open addressing; -1 is free */
     size_t n_slots; /* a power of two, at least twice the symbols in it */
     size_t n_used;
+    uint64_t seed; /* of the hashes */
 } tnn__vocab;
 
 void tnn__vocab_init(tnn__vocab *v, const tnn_allocator *a);

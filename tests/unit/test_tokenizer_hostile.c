@@ -206,6 +206,36 @@ static void huge_token(void **state) {
 }
 
 /* 1,000 special tokens that are the beginnings of each other, over a text that matches them everywhere. */
+/*
+ * Merges whose pairs all fall into one place of a table that hashes them by a product, which is what anybody would try:
+ * no such choice may make loading quadratic.
+ */
+static void merges_made_to_collide(void **state) {
+    (void)state;
+    enum { N_TOKENS = 16384, N_MERGES = 60000, MASK = (1 << 17) - 1 };
+    tiny_vocab v = {0};
+    char text[32];
+    int n = 0;
+    for (int i = 0; i < N_TOKENS; i++) {
+        snprintf(text, sizeof text, "t%04x", i);
+        add_token(&v, text, TNN_TOKEN_NORMAL, 0);
+    }
+    for (uint64_t left = 0; left < N_TOKENS && n < N_MERGES; left++) {
+        for (uint64_t right = 0; right < N_TOKENS && n < N_MERGES; right++) {
+            uint64_t h = (left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15);
+            if (((h ^ h >> 32) & MASK) >= 32) continue;
+            snprintf(text, sizeof text, "t%04x t%04x", (unsigned)left, (unsigned)right);
+            add_merge(&v, text);
+            n++;
+        }
+    }
+    assert_int_equal(n, N_MERGES);
+    clock_t start = clock();
+    tnn_tokenizer_free(check_taken(&v, "gpt2", "gpt-2"));
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    if (seconds > 1) fail_msg("loading took %.1f s", seconds);
+}
+
 static void nested_special_tokens(void **state) {
     (void)state;
     enum { SIZE = 1 << 18 };
@@ -284,6 +314,7 @@ int main(void) {
         cmocka_unit_test(arrays_that_do_not_fit),
         cmocka_unit_test(strange_tokens),
         cmocka_unit_test(huge_token),
+        cmocka_unit_test(merges_made_to_collide),
         cmocka_unit_test(nested_special_tokens),
         cmocka_unit_test(memory_runs_out),
     };
