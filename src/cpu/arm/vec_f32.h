@@ -12,6 +12,14 @@
 #include "quant/blocks.h"
 
 #define TNN__INLINE static inline __attribute__((always_inline))
+
+/* Compiled once for all that call it. */
+#ifdef __clang__
+#define TNN__ONCE __attribute__((noinline))
+#else
+#define TNN__ONCE __attribute__((noinline, noclone))
+#endif
+
 #ifdef __clang__
 #define TNN__UNROLL _Pragma("clang loop unroll(full)")
 #else

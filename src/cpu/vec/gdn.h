@@ -22,30 +22,43 @@ enum {
     SMALL = 4,
     PAD = 16,
     MAX_CHUNK = 64,
-    FEW_ROWS = 8,   /* up to this many, row by row */
-    FEW_TERMS = 32, /* of a sum, rounded as they come: half the error of 128 in a row, at no cost */
+    FEW_ROWS = 8, /* up to this many, row by row */
+    MAX_AHEAD = 6,
+    SIDE_BY_SIDE = 16, /* rows, each on a page of its own: looked up at once, one by one they cost as much as missing */
+    LINE = 16,         /* floats */
+    FEW_TERMS = 32,    /* of a sum, rounded as they come: half the error of 128 in a row, at no cost */
 };
 
 /* --- scratch --- */
 
+/* Rows that are read, or written, a little later: asked for between tiles, a few lines at a time. */
+typedef struct ahead {
+    const float *rows[MAX_AHEAD]; /* of each array, `left` of `length` floats, `stride` apart */
+    int64_t stride[MAX_AHEAD], length[MAX_AHEAD], left[MAX_AHEAD];
+    int64_t column; /* of the first SIDE_BY_SIDE of these, next */
+    int n, at;      /* arrays; the one asked for now */
+} ahead;
+
 typedef struct work {
+    ahead *ahead;
     int64_t n, n4;                /* rows of this chunk; up to the next multiple of 4 */
     int64_t ld_k, ld_v, ld_n;     /* floats between rows of d_k, d_v, chunk elements */
     float *q, *k, *kt;            /* normalised, q times scale; k transposed */
-    float *u, *r;                 /* r on the way back only */
+    float *u, *r;                 /* forward: u; way back: r */
     float *between, *qk, *kk;     /* d(i, j); products of rows times it */
     float *upto, *after, *beta;   /* d(i), d'(i), b */
+    float *after_beta;            /* d'(i) b */
     float *scaled;                /* rows of d_v times something */
     float *factor_q, *factor_k;   /* what q and k were multiplied by */
     float *project_q, *project_k; /* as in the portable kernel */
 
     /* way back */
     float *dout, *ndr;        /* ndr: -dr */
-    float *scaled_ndr, *ut;   /* u transposed */
+    float *scaled_ndr, *rt;   /* r transposed */
     float *dqk, *dkk, *pairs; /* gradients of the products; the decays' part in them */
     float *dq, *dk;
     float *state_t, *dstate_t;         /* [d_k, d_v], rows of d_k */
-    float *by_upto, *by_after, *dot_u; /* LANES partial sums a row: parts of the gradients of decays and gates */
+    float *by_upto, *by_after, *dot_r; /* LANES partial sums a row: parts of the gradients of decays and gates */
 } work;
 
 static int64_t min(int64_t a, int64_t b) {
@@ -59,7 +72,7 @@ static int64_t round_to(int64_t n, int64_t to) {
 /* Every extent is a multiple of 8 floats, as transpose_8x8 takes them. */
 static size_t work_floats(const tnn__gdn_args *a) {
     int64_t n = round_to(a->chunk, PANEL), ld_k = a->d_k + PAD, ld_v = a->d_v + PAD, ld_n = n + PAD;
-    return (size_t)(n * (4 * ld_k + 6 * ld_v + 6 * ld_n + 7 + 3 * LANES) + (a->d_k + a->d_v) * ld_n +
+    return (size_t)(n * (4 * ld_k + 5 * ld_v + 6 * ld_n + 8 + 3 * LANES) + (a->d_k + a->d_v) * ld_n +
                     2 * a->d_v * ld_k);
 }
 
@@ -73,22 +86,23 @@ static work work_in(const tnn__gdn_args *a, float *at) {
     int64_t n = round_to(a->chunk, PANEL);
     work w = {.ld_k = a->d_k + PAD, .ld_v = a->d_v + PAD, .ld_n = n + PAD};
     float **const of_k[] = {&w.q, &w.k, &w.dq, &w.dk};
-    float **const of_v[] = {&w.u, &w.r, &w.scaled, &w.dout, &w.ndr, &w.scaled_ndr};
+    float **const of_v[] = {&w.u, &w.scaled, &w.dout, &w.ndr, &w.scaled_ndr};
     float **const of_n[] = {&w.between, &w.qk, &w.kk, &w.dqk, &w.dkk, &w.pairs};
-    float **const single[] = {&w.upto, &w.after, &w.beta, &w.factor_q, &w.factor_k, &w.project_q, &w.project_k};
-    float **const sums[] = {&w.by_upto, &w.by_after, &w.dot_u};
+    float **const single[] = {&w.upto,     &w.after,    &w.beta,      &w.after_beta,
+                              &w.factor_q, &w.factor_k, &w.project_q, &w.project_k};
+    float **const sums[] = {&w.by_upto, &w.by_after, &w.dot_r};
     for (int i = 0; i < 4; i++)
         *of_k[i] = take(&at, n * w.ld_k);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 5; i++)
         *of_v[i] = take(&at, n * w.ld_v);
     for (int i = 0; i < 6; i++)
         *of_n[i] = take(&at, n * w.ld_n);
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 8; i++)
         *single[i] = take(&at, n);
     for (int i = 0; i < 3; i++)
         *sums[i] = take(&at, n * LANES);
     w.kt = take(&at, a->d_k * w.ld_n);
-    w.ut = take(&at, a->d_v * w.ld_n);
+    w.rt = take(&at, a->d_v * w.ld_n);
     w.state_t = take(&at, a->d_v * w.ld_k);
     w.dstate_t = take(&at, a->d_v * w.ld_k);
     return w;
@@ -101,19 +115,33 @@ TNN__INLINE int64_t tile_rows(int64_t left) {
     return left == BIG || left > 8 ? BIG : SMALL;
 }
 
-/* acc[r] += sum over l < n of a[r a_row + l a_step] times the panel of row l of b */
+/*
+ * acc[r] += sum over l < n of a[r a_row + l a_step] times the panel of row l of b. The sums are copied, so that they
+ * are in registers even where a compiler keeps the caller's in memory.
+ */
 TNN__INLINE void accumulate(int rows, vf acc[][2], const float *a, int64_t a_row, int64_t a_step, const float *b,
                             int64_t b_row, int64_t n) {
+    vf sum[BIG][2];
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = acc[r][0];
+        sum[r][1] = acc[r][1];
+    }
     for (int64_t l = 0; l < n; l++) {
         vf b0 = vf_load(b), b1 = vf_load(b + LANES);
         TNN__UNROLL
         for (int r = 0; r < rows; r++) {
             vf x = vf_set(a[r * a_row]);
-            acc[r][0] = vf_fma(x, b0, acc[r][0]);
-            acc[r][1] = vf_fma(x, b1, acc[r][1]);
+            sum[r][0] = vf_fma(x, b0, sum[r][0]);
+            sum[r][1] = vf_fma(x, b1, sum[r][1]);
         }
         a += a_step;
         b += b_row;
+    }
+    TNN__UNROLL
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = sum[r][0];
+        acc[r][1] = sum[r][1];
     }
 }
 
@@ -172,8 +200,8 @@ static float dot_floats(const float *x, const float *y, int64_t n) {
     return vf_sum(vf_add(sum0, sum1));
 }
 
-/* y = scale * normalised x; returns the factor, and sets what the way back needs. */
-static float normalise(const tnn__gdn_args *a, const float *x, float scale, float *y, float *project) {
+/* What makes x scale * normalised x; sets what the way back needs. */
+static float factor_of(const tnn__gdn_args *a, const float *x, float scale, float *project) {
     float factor = scale;
     *project = 0;
     if (a->norm != TNN_L2_NONE) {
@@ -182,10 +210,13 @@ static float normalise(const tnn__gdn_args *a, const float *x, float scale, floa
         factor *= added ? 1 / sqrtf(square + a->norm_eps) : 1 / (floored ? a->norm_eps : length);
         if (!floored) *project = 1 / (scale * scale);
     }
-    vf f = vf_set(factor);
-    for (int64_t i = 0; i < a->d_k; i += LANES)
-        vf_store(y + i, vf_mul(f, vf_load(x + i)));
     return factor;
+}
+
+static void scale_row(float factor, const float *x, float *y, int64_t n) {
+    vf f = vf_set(factor);
+    for (int64_t i = 0; i < n; i += LANES)
+        vf_store(y + i, vf_mul(f, vf_load(x + i)));
 }
 
 /* to[j][i] = from[i][j]; multiples of 8 both */
@@ -214,38 +245,58 @@ static void load_decays(const tnn__gdn_args *a, int64_t h, int64_t t, work *w) {
     }
     for (int64_t i = w->n - 2; i >= 0; i--)
         w->after[i] = w->between[(w->n - 1) * w->ld_n + i];
+    for (int64_t i = 0; i < n; i++)
+        w->after_beta[i] = w->after[i] * w->beta[i];
 }
 
-enum { AHEAD = 8 }; /* rows of one head are too short a stream for the machine to see coming */
+static void look_ahead(const work *w, const float *rows, int64_t stride, int64_t n_rows, int64_t n) {
+    ahead *a = w->ahead;
+    a->rows[a->n] = rows;
+    a->stride[a->n] = stride;
+    a->length[a->n] = n;
+    a->left[a->n++] = n_rows;
+}
+
+/* One line of each of SIDE_BY_SIDE rows, for L2: there are more than L1 holds. */
+static void ask_ahead(const work *w) {
+    ahead *a = w->ahead;
+    if (a->at == a->n) return;
+    int64_t stride = a->stride[a->at], n = min(a->left[a->at], SIDE_BY_SIDE);
+    for (int64_t i = 0; i < n; i++)
+        __builtin_prefetch(a->rows[a->at] + i * stride + a->column, 0, 2);
+    a->column += LINE;
+    if (a->column < a->length[a->at]) return;
+    a->column = 0;
+    a->rows[a->at] += n * stride;
+    a->left[a->at] -= n;
+    if (a->left[a->at] == 0) a->at++;
+}
+
+enum { AHEAD = 8 }; /* rows: some of those asked for are out of L2 again, and none are for the first chunk */
 
 static void prefetch(const float *row, int64_t n) {
-    for (int64_t j = 0; j < n; j += 16)
+    for (int64_t j = 0; j < n; j += LINE)
         __builtin_prefetch(row + j);
 }
 
-/* Rows that are read, or written, a little later. */
-static void prefetch_rows(const float *rows, int64_t stride, int64_t n_rows, int64_t n) {
-    for (int64_t i = 0; i < n_rows; i++)
-        prefetch(rows + i * stride, n);
-}
-
-/* One of q and k: n rows at x, normalised. */
-static void load_rows(const tnn__gdn_args *a, const float *x, int64_t stride, float scale, const work *w, float *to,
-                      float *factor, float *project) {
+/* One of q and k: n rows at x, normalised, where their factors are known by these. */
+static void load_rows(const tnn__gdn_args *a, const float *x, int64_t stride, float scale, bool known, const work *w,
+                      float *to, float *factor, float *project) {
     for (int64_t i = 0; i < w->n; i++) {
         if (i + AHEAD < w->n) prefetch(x + (i + AHEAD) * stride, a->d_k);
-        factor[i] = normalise(a, x + i * stride, scale, to + i * w->ld_k, project + i);
+        if (!known) factor[i] = factor_of(a, x + i * stride, scale, project + i);
+        scale_row(factor[i], x + i * stride, to + i * w->ld_k, a->d_k);
     }
     int64_t n = round_to(w->n, PANEL);
     memset(to + w->n * w->ld_k, 0, (size_t)((n - w->n) * w->ld_k) * sizeof(float));
 }
 
-static void load_keys(const tnn__gdn_args *a, int64_t c, int64_t t, const work *w) {
-    load_rows(a, a->k + t * a->k_stride + c * a->d_k, a->k_stride, 1, w, w->k, w->factor_k, w->project_k);
+static void load_keys(const tnn__gdn_args *a, bool known, int64_t c, int64_t t, const work *w) {
+    load_rows(a, a->k + t * a->k_stride + c * a->d_k, a->k_stride, 1, known, w, w->k, w->factor_k, w->project_k);
 }
 
 static void load_queries(const tnn__gdn_args *a, int64_t c, int64_t t, const work *w) {
-    load_rows(a, a->q + t * a->q_stride + c * a->d_k, a->q_stride, a->scale, w, w->q, w->factor_q, w->project_q);
+    load_rows(a, a->q + t * a->q_stride + c * a->d_k, a->q_stride, a->scale, false, w, w->q, w->factor_q, w->project_q);
 }
 
 /*
@@ -294,16 +345,16 @@ static void begin_chunk(const tnn__gdn_args *a, int64_t t, int64_t t1, work *w) 
 static void load_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, work *w) {
     begin_chunk(a, t, t1, w);
     load_decays(a, h, t, w);
-    load_keys(a, c, t, w);
+    load_keys(a, false, c, t, w);
     transpose(w->k, w->ld_k, round_to(w->n, PANEL), a->d_k, w->kt, w->ld_n);
     pairs_of(true, w, w->k, w->ld_k, w->kt, a->d_k, w->kk);
 }
 
 /* --- forward, a panel of columns of the state at a time --- */
 
-/* r and u of a tile, from those of the rows before it. v: of the chunk's first row. */
-TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, const float *v, const float *state,
-                            int64_t ld_s, int64_t i, int64_t p) {
+/* r, u and u times `after` of a tile, from u of the rows before it. v: of the chunk's first row. */
+TNN__INLINE void solve_tile(int rows, bool keep_r, const tnn__gdn_args *a, const work *w, const float *v,
+                            const float *state, int64_t ld_s, int64_t i, int64_t p) {
     vf acc[BIG][2];
     clear(rows, acc);
     accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, state + p, ld_s, a->d_k);
@@ -319,8 +370,16 @@ TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, con
     TNN__UNROLL
     for (int r = 0; r < rows; r++) {
         vf beta = vf_set(w->beta[i + r]), u0 = vf_mul(beta, acc[r][0]), u1 = vf_mul(beta, acc[r][1]);
-        vf_store(w->u + (i + r) * w->ld_v + p, u0);
-        vf_store(w->u + (i + r) * w->ld_v + p + LANES, u1);
+        vf to_state = vf_set(w->after_beta[i + r]);
+        int64_t at = (i + r) * w->ld_v + p;
+        vf_store(w->u + at, u0);
+        vf_store(w->u + at + LANES, u1);
+        vf_store(w->scaled + at, vf_mul(to_state, acc[r][0]));
+        vf_store(w->scaled + at + LANES, vf_mul(to_state, acc[r][1]));
+        if (keep_r) {
+            vf_store(w->r + at, acc[r][0]);
+            vf_store(w->r + at + LANES, acc[r][1]);
+        }
         TNN__UNROLL
         for (int s = 0; s < rows; s++) {
             if (s <= r) continue;
@@ -329,15 +388,15 @@ TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, con
             acc[s][1] = vf_fma(x, u1, acc[s][1]);
         }
     }
-    store_tile(rows, acc, w->r + i * w->ld_v + p, w->ld_v);
 }
 
-static void solve(const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, int64_t ld_s, int64_t p,
-                  const work *w) {
+TNN__INLINE void solve(bool keep_r, const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, int64_t ld_s,
+                       int64_t p, const work *w) {
     const float *v = a->v + t * a->v_stride + h * a->d_v;
     for (int64_t i = 0, rows; i < w->n4; i += rows) {
         rows = tile_rows(w->n4 - i);
-        TILE(solve_tile, rows, a, w, v, state, ld_s, i, p);
+        TILE(solve_tile, rows, keep_r, a, w, v, state, ld_s, i, p);
+        ask_ahead(w);
     }
 }
 
@@ -381,12 +440,30 @@ TNN__INLINE void pass_tile(int rows, const work *w, const float *state, float de
 }
 
 /* The state the chunk leaves, into `to`, which may be the one it found. */
-static void pass_state(const tnn__gdn_args *a, const work *w, const float *state, int64_t p, float *to) {
-    scale_panel(w, w->after, w->u, p, w->scaled);
+TNN__ONCE static void pass_state(const tnn__gdn_args *a, const work *w, const float *state, int64_t p, float *to) {
     for (int64_t i = 0, rows; i < a->d_k; i += rows) {
         rows = tile_rows(a->d_k - i);
         TILE(pass_tile, rows, w, state, w->upto[w->n - 1], i, p, to);
+        ask_ahead(w);
     }
+}
+
+/* k and v of the chunk at t are soon to be read. */
+static void next_keys(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, const work *w) {
+    int64_t n = min(t1 - t, a->chunk);
+    *w->ahead = (ahead){0};
+    if (n <= 0) return;
+    look_ahead(w, a->k + t * a->k_stride + c * a->d_k, a->k_stride, n, a->d_k);
+    look_ahead(w, a->v + t * a->v_stride + h * a->d_v, a->v_stride, n, a->d_v);
+}
+
+/* And q and the result. */
+static void next_rows(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, const work *w) {
+    int64_t n = min(t1 - t, a->chunk), row = a->n_v_heads * a->d_v;
+    next_keys(a, c, h, t, t1, w);
+    if (n <= 0) return;
+    look_ahead(w, a->q + t * a->q_stride + c * a->d_k, a->q_stride, n, a->d_k);
+    look_ahead(w, a->out + t * row + h * a->d_v, row, n, a->d_v);
 }
 
 static void run_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, float *state, work *w) {
@@ -394,13 +471,13 @@ static void run_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, i
     load_queries(a, c, t, w);
     pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
     float *out = a->out + (t * a->n_v_heads + h) * a->d_v;
-    prefetch_rows(a->v + t * a->v_stride + h * a->d_v, a->v_stride, w->n, a->d_v);
-    prefetch_rows(out, a->n_v_heads * a->d_v, w->n, a->d_v);
+    next_rows(a, c, h, t + a->chunk, t1, w);
     for (int64_t p = 0; p < a->d_v; p += PANEL) {
-        solve(a, h, t, state, w->ld_v, p, w);
+        solve(false, a, h, t, state, w->ld_v, p, w);
         for (int64_t i = 0, rows; i < w->n4; i += rows) {
             rows = tile_rows(w->n4 - i);
             TILE(out_tile, rows, a, w, state, w->ld_v, i, p, out);
+            ask_ahead(w);
         }
         pass_state(a, w, state, p, state);
     }
@@ -444,8 +521,9 @@ static void run_row(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, flo
                     const work *w) {
     int64_t gate = t * a->n_v_heads + h;
     float project, decay = expf(a->decay[gate]);
-    normalise(a, a->q + t * a->q_stride + c * a->d_k, a->scale, w->q, &project);
-    normalise(a, a->k + t * a->k_stride + c * a->d_k, 1, w->k, &project);
+    const float *q = a->q + t * a->q_stride + c * a->d_k, *k = a->k + t * a->k_stride + c * a->d_k;
+    scale_row(factor_of(a, q, a->scale, &project), q, w->q, a->d_k);
+    scale_row(factor_of(a, k, 1, &project), k, w->k, a->d_k);
     const float *v = a->v + t * a->v_stride + h * a->d_v;
     float *out = a->out + gate * a->d_v;
     int64_t j = 0;
@@ -480,7 +558,9 @@ static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_
         other_run(a, c, h, t0, t1, state, scratch);
         return;
     }
+    ahead next = {0};
     work w = work_in(a, scratch);
+    w.ahead = &next;
     if (t1 - t0 <= FEW_ROWS) {
         for (int64_t t = t0; t < t1; t++)
             run_row(a, c, h, t, state, a->d_v, &w);
@@ -505,23 +585,28 @@ TNN__INLINE void solve_back_tile(int rows, const tnn__gdn_args *a, const work *w
     clear(rows, acc);
     accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, dstate + p, w->ld_v, a->d_k);
     scale_rows(rows, acc, w->after + i);
-    add_dots(rows, acc, w->u + i * w->ld_v + p, w->ld_v, w->by_after + i * LANES);
+    add_dots(rows, acc, w->r + i * w->ld_v + p, w->ld_v, w->by_after + i * LANES);
     accumulate(rows, acc, w->qk + i * w->ld_n + i, 1, w->ld_n, w->dout + i * w->ld_v + p, w->ld_v, w->n4 - i);
     int64_t next = i + rows;
     accumulate(rows, acc, w->kk + next * w->ld_n + i, 1, w->ld_n, w->ndr + next * w->ld_v + p, w->ld_v, w->n4 - next);
     TNN__UNROLL
     for (int r = rows - 1; r >= 0; r--) {
         vf beta = vf_set(-w->beta[i + r]), x0 = vf_mul(beta, acc[r][0]), x1 = vf_mul(beta, acc[r][1]);
-        vf_store(w->ndr + (i + r) * w->ld_v + p, x0);
-        vf_store(w->ndr + (i + r) * w->ld_v + p + LANES, x1);
+        vf upto = vf_set(w->upto[i + r]);
+        int64_t at = (i + r) * w->ld_v + p;
+        vf_store(w->ndr + at, x0);
+        vf_store(w->ndr + at + LANES, x1);
+        vf_store(w->scaled_ndr + at, vf_mul(upto, x0));
+        vf_store(w->scaled_ndr + at + LANES, vf_mul(upto, x1));
         TNN__UNROLL
-        for (int s = 0; s < r; s++) {
+        for (int s = 0; s < rows; s++) {
+            if (s >= r) continue;
             vf x = vf_set(w->kk[(i + r) * w->ld_n + i + s]);
             acc[s][0] = vf_fma(x, x0, acc[s][0]);
             acc[s][1] = vf_fma(x, x1, acc[s][1]);
         }
     }
-    add_dots(rows, acc, w->r + i * w->ld_v + p, w->ld_v, w->dot_u + i * LANES);
+    add_dots(rows, acc, w->r + i * w->ld_v + p, w->ld_v, w->dot_r + i * LANES);
 }
 
 /* dstate = decay * dstate + q^T (upto * dout) + k^T (upto * -dr); returns what it was, times state, added up */
@@ -543,19 +628,18 @@ TNN__INLINE vf gradient_tile(int rows, const work *w, const float *state, float 
 }
 
 /* Returns state . dstate as it was. */
-static float columns_back(const tnn__gdn_args *a, const float *state, float *dstate, const work *w) {
+TNN__ONCE static float columns_back(const tnn__gdn_args *a, const float *state, float *dstate, const work *w) {
     vf product = vf_zero();
     for (int64_t p = 0; p < a->d_v; p += PANEL) {
-        scale_panel(w, w->beta, w->r, p, w->u);
         for (int64_t left = w->n4, rows; left > 0; left -= rows) {
             rows = tile_rows(left);
             TILE(solve_back_tile, rows, a, w, dstate, left - rows, p);
+            ask_ahead(w);
         }
-        scale_panel(w, w->upto, w->dout, p, w->scaled);
-        scale_panel(w, w->upto, w->ndr, p, w->scaled_ndr);
         for (int64_t i = 0, rows; i < a->d_k; i += rows) {
             rows = tile_rows(a->d_k - i);
             product = vf_add(product, TILE(gradient_tile, rows, w, state, w->upto[w->n - 1], i, p, dstate));
+            ask_ahead(w);
         }
     }
     return vf_sum(product);
@@ -564,19 +648,20 @@ static float columns_back(const tnn__gdn_args *a, const float *state, float *dst
 /* --- then the products of pairs of rows --- */
 
 /*
- * With the gradients of the products of rows times d(i, j) in dqk and dkk: what they give d(i, j) itself into pairs,
- * and then themselves times d(i, j).
+ * With the gradients of the products of rows times d(i, j), but for b of u, in dqk and dkk: what they give d(i, j)
+ * itself into pairs, and then themselves times d(i, j).
  */
-static void pairs_back(const tnn__gdn_args *a, work *w) {
+TNN__ONCE static void pairs_back(const tnn__gdn_args *a, work *w) {
     int64_t n = round_to(w->n, PANEL);
-    transpose(w->u, w->ld_v, n, a->d_v, w->ut, w->ld_n);
-    pairs_of(false, w, w->dout, w->ld_v, w->ut, a->d_v, w->dqk);
-    pairs_of(false, w, w->ndr, w->ld_v, w->ut, a->d_v, w->dkk);
+    transpose(w->r, w->ld_v, n, a->d_v, w->rt, w->ld_n);
+    pairs_of(false, w, w->dout, w->ld_v, w->rt, a->d_v, w->dqk);
+    pairs_of(false, w, w->ndr, w->ld_v, w->rt, a->d_v, w->dkk);
     for (int64_t i = 0; i < w->n4; i++) {
         const float *between = w->between + i * w->ld_n, *qk = w->qk + i * w->ld_n, *kk = w->kk + i * w->ld_n;
         float *dqk = w->dqk + i * w->ld_n, *dkk = w->dkk + i * w->ld_n, *pairs = w->pairs + i * w->ld_n;
         for (int64_t j = 0; j <= i; j += LANES) {
-            vf d = vf_load(between + j), x = vf_load(dqk + j), y = vf_load(dkk + j);
+            vf d = vf_load(between + j), beta = vf_load(w->beta + j);
+            vf x = vf_mul(beta, vf_load(dqk + j)), y = vf_mul(beta, vf_load(dkk + j));
             vf_store(pairs + j, vf_fma(x, vf_load(qk + j), vf_mul(y, vf_load(kk + j))));
             vf_store(dqk + j, vf_mul(d, x));
             vf_store(dkk + j, vf_mul(d, y));
@@ -609,8 +694,8 @@ TNN__INLINE void dk_tile(int rows, const tnn__gdn_args *a, const work *w, int64_
     add_dots(rows, acc, k, w->ld_k, w->by_upto + i * LANES);
     store_tile(rows, acc, dk, w->ld_k);
     clear(rows, acc);
-    accumulate(rows, acc, w->u + i * w->ld_v, w->ld_v, 1, w->dstate_t + p, w->ld_k, a->d_v);
-    scale_rows(rows, acc, w->after + i);
+    accumulate(rows, acc, w->r + i * w->ld_v, w->ld_v, 1, w->dstate_t + p, w->ld_k, a->d_v);
+    scale_rows(rows, acc, w->after_beta + i);
     add_tile(rows, acc, dk, w->ld_k);
     int64_t column = i * w->ld_n + i, below = w->n4 - i;
     accumulate(rows, acc, w->dkk + i * w->ld_n, w->ld_n, 1, w->k + p, w->ld_k, i + rows);
@@ -619,12 +704,13 @@ TNN__INLINE void dk_tile(int rows, const tnn__gdn_args *a, const work *w, int64_
     store_tile(rows, acc, dk, w->ld_k);
 }
 
-static void rows_back(const tnn__gdn_args *a, const work *w) {
+TNN__ONCE static void rows_back(const tnn__gdn_args *a, const work *w) {
     for (int64_t p = 0; p < a->d_k; p += PANEL) {
         for (int64_t i = 0, rows; i < w->n4; i += rows) {
             rows = tile_rows(w->n4 - i);
             TILE(dq_tile, rows, a, w, i, p);
             TILE(dk_tile, rows, a, w, i, p);
+            ask_ahead(w);
         }
     }
 }
@@ -652,7 +738,7 @@ static void decays_back(const tnn__gdn_back_args *b, int64_t h, int64_t t, float
     double before[MAX_CHUNK + 1] = {0}, across[MAX_CHUNK] = {0};
     double from_here = (double)whole * (double)w->upto[w->n - 1];
     for (int64_t i = 0; i < w->n; i++)
-        before[i + 1] = before[i] + add_lanes(w->by_after + i * LANES);
+        before[i + 1] = before[i] + (double)w->beta[i] * add_lanes(w->by_after + i * LANES);
     for (int64_t m = w->n - 1; m >= 0; m--) {
         from_here += add_lanes(w->by_upto + m * LANES);
         double pairs = add_row(w->pairs + m * w->ld_n, m, across);
@@ -670,7 +756,8 @@ static void normalise_back(const float *y, const float *dy, float factor, float 
     }
 }
 
-static void store_rows(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t, bool add, const work *w) {
+TNN__ONCE static void store_rows(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t, bool add,
+                                 const work *w) {
     const tnn__gdn_args *a = &b->f;
     for (int64_t i = 0; i < w->n; i++) {
         normalise_back(w->q + i * w->ld_k, w->dq + i * w->ld_k, w->factor_q[i], w->project_q[i], add,
@@ -680,32 +767,57 @@ static void store_rows(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_
         float *dv = b->dv + (t + i) * a->v_stride + h * a->d_v;
         for (int64_t j = 0; j < a->d_v; j += LANES)
             vf_store(dv + j, vf_sub(vf_zero(), vf_load(w->ndr + i * w->ld_v + j)));
-        b->dbeta[(t + i) * a->n_v_heads + h] = vf_sum(vf_load(w->dot_u + i * LANES));
+        b->dbeta[(t + i) * a->n_v_heads + h] = vf_sum(vf_load(w->dot_r + i * LANES));
     }
 }
 
-/* The chunk that begins at t found `state`, has r in w, and left what dstate is the gradient of. */
-static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t, int64_t t1, const float *state,
-                       float *dstate, bool add, work *w) {
-    const tnn__gdn_args *a = &b->f;
-    load_chunk(a, c, h, t, t1, w);
-    load_queries(a, c, t, w);
-    int64_t row = a->n_v_heads * a->d_v, n = round_to(w->n, PANEL), past = (n - w->n) * w->ld_v;
-    prefetch_rows(b->dout + t * row + h * a->d_v, row, w->n, a->d_v);
-    pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
-    copy_rows(b->dout + t * row + h * a->d_v, row, w->dout, w->ld_v, w->n, a->d_v);
+/* Rows of dout into dout, and times `upto` into scaled. */
+static void load_dout(const float *dout, int64_t row, int64_t d_v, const work *w) {
+    int64_t past = (round_to(w->n, PANEL) - w->n) * w->ld_v;
+    for (int64_t i = 0; i < w->n; i++) {
+        if (i + AHEAD < w->n) prefetch(dout + (i + AHEAD) * row, d_v);
+        memcpy(w->dout + i * w->ld_v, dout + i * row, (size_t)d_v * sizeof(float));
+        scale_row(w->upto[i], w->dout + i * w->ld_v, w->scaled + i * w->ld_v, d_v);
+    }
     memset(w->dout + w->n * w->ld_v, 0, (size_t)past * sizeof(float));
-    memset(w->u + w->n * w->ld_v, 0, (size_t)past * sizeof(float));
-    float *const sums[] = {w->by_upto, w->by_after, w->dot_u};
+}
+
+/* What the chunk at t writes, and what that before it, which begins at t0 or later, reads. */
+static void next_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t, const work *w) {
+    const tnn__gdn_args *a = &b->f;
+    int64_t row = a->n_v_heads * a->d_v, before = t - a->chunk, n = a->chunk;
+    *w->ahead = (ahead){0};
+    look_ahead(w, b->dq + t * a->q_stride + c * a->d_k, a->q_stride, w->n, a->d_k);
+    look_ahead(w, b->dk + t * a->k_stride + c * a->d_k, a->k_stride, w->n, a->d_k);
+    look_ahead(w, b->dv + t * a->v_stride + h * a->d_v, a->v_stride, w->n, a->d_v);
+    if (before < t0) return;
+    look_ahead(w, a->k + before * a->k_stride + c * a->d_k, a->k_stride, n, a->d_k);
+    look_ahead(w, a->q + before * a->q_stride + c * a->d_k, a->q_stride, n, a->d_k);
+    look_ahead(w, b->dout + before * row + h * a->d_v, row, n, a->d_v);
+}
+
+/* The chunk that begins at t found `state`, has r, kk and the factors of k in w, and left what dstate is the gradient
+ * of. */
+static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t, int64_t t1,
+                       const float *state, float *dstate, bool add, work *w) {
+    const tnn__gdn_args *a = &b->f;
+    begin_chunk(a, t, t1, w);
+    load_decays(a, h, t, w);
+    load_keys(a, true, c, t, w);
+    load_queries(a, c, t, w);
+    int64_t row = a->n_v_heads * a->d_v, n = round_to(w->n, PANEL);
+    transpose(w->k, w->ld_k, n, a->d_k, w->kt, w->ld_n);
+    pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
+    load_dout(b->dout + t * row + h * a->d_v, row, a->d_v, w);
+    memset(w->r + w->n * w->ld_v, 0, (size_t)((n - w->n) * w->ld_v) * sizeof(float));
+    float *const sums[] = {w->by_upto, w->by_after, w->dot_r};
     for (int i = 0; i < 3; i++)
         memset(sums[i], 0, (size_t)(w->n4 * LANES) * sizeof(float));
     transpose(state, w->ld_v, a->d_k, a->d_v, w->state_t, w->ld_k);
     transpose(dstate, w->ld_v, a->d_k, a->d_v, w->dstate_t, w->ld_k);
+    next_back(b, c, h, t0, t, w);
     float whole = columns_back(a, state, dstate, w);
     pairs_back(a, w);
-    prefetch_rows(b->dq + t * a->q_stride + c * a->d_k, a->q_stride, w->n, a->d_k);
-    prefetch_rows(b->dk + t * a->k_stride + c * a->d_k, a->k_stride, w->n, a->d_k);
-    prefetch_rows(b->dv + t * a->v_stride + h * a->d_v, a->v_stride, w->n, a->d_v);
     rows_back(a, w);
     decays_back(b, h, t, whole, w);
     store_rows(b, c, h, t, add, w);
@@ -714,35 +826,55 @@ static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_
 /* --- the order of it --- */
 
 /*
- * r of every row is kept from the sweep from the front, and the state once in BLOCK chunks: the states between follow
- * from these when their block's turn comes, where keeping all of them would go through memory.
+ * What the sweep from the front finds of every chunk is kept, but of the states one in BLOCK: those between follow when
+ * their block's turn comes, where keeping all of them would go through memory.
  */
-enum { BLOCK = 8 };
+enum { BLOCK = 16 };
 
 typedef struct sweep {
-    int64_t n_chunks, size, r_size; /* floats of a state, of a chunk's r */
-    float *gradient;                /* of the state */
-    float *states;                  /* BLOCK of them: what the chunks of one block find */
-    float *firsts;                  /* what the first chunk of each block finds */
-    float *r;
+    int64_t n_chunks, size, kept_size; /* floats of a state, of what is kept of a chunk */
+    float *gradient;                   /* of the state */
+    float *states;                     /* BLOCK of them: what the chunks of one block find */
+    float *firsts;                     /* what the first chunk of each block finds */
+    float *kept;                       /* r, products of keys, factors of k */
 } sweep;
 
+static int64_t n_blocks(int64_t n_chunks) {
+    return (n_chunks + BLOCK - 1) / BLOCK;
+}
+
+static sweep sweep_of(const tnn__gdn_args *a, int64_t rows) {
+    int64_t n = round_to(a->chunk, PANEL), ld_v = a->d_v + PAD;
+    return (sweep){.n_chunks = (rows + a->chunk - 1) / a->chunk,
+                   .size = a->d_k * ld_v,
+                   .kept_size = n * (ld_v + n + PAD + 2)};
+}
+
 static int64_t sweep_floats(const tnn__gdn_args *a, int64_t rows) {
-    int64_t n_chunks = (rows + a->chunk - 1) / a->chunk, n_blocks = (n_chunks + BLOCK - 1) / BLOCK;
-    return ((1 + BLOCK + n_blocks) * a->d_k + n_chunks * round_to(a->chunk, 4)) * (a->d_v + PAD);
+    sweep s = sweep_of(a, rows);
+    return (1 + BLOCK + n_blocks(s.n_chunks)) * s.size + s.n_chunks * s.kept_size;
 }
 
 static sweep sweep_in(const tnn__gdn_args *a, int64_t rows, float *at) {
-    int64_t n_chunks = (rows + a->chunk - 1) / a->chunk, ld_v = a->d_v + PAD;
-    sweep s = {.n_chunks = n_chunks, .size = a->d_k * ld_v, .r_size = round_to(a->chunk, 4) * ld_v};
+    sweep s = sweep_of(a, rows);
     s.gradient = take(&at, s.size);
     s.states = take(&at, BLOCK * s.size);
-    s.firsts = take(&at, (n_chunks + BLOCK - 1) / BLOCK * s.size);
-    s.r = at;
+    s.firsts = take(&at, n_blocks(s.n_chunks) * s.size);
+    s.kept = at;
     return s;
 }
 
-/* From the front: r, and the states to keep; all of those of the last block. */
+/* Where w has what is kept of chunk i. */
+static void use_kept(const tnn__gdn_args *a, const sweep *s, int64_t i, work *w) {
+    int64_t n = round_to(a->chunk, PANEL);
+    float *at = s->kept + i * s->kept_size;
+    w->r = take(&at, n * w->ld_v);
+    w->kk = take(&at, n * w->ld_n);
+    w->factor_k = take(&at, n);
+    w->project_k = at;
+}
+
+/* From the front: what is kept, and the states to keep; all of those of the last block. */
 static void sweep_forward(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, const sweep *s,
                           work *w) {
     int64_t last_block = (s->n_chunks - 1) / BLOCK;
@@ -751,11 +883,11 @@ static void sweep_forward(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t 
         int64_t t = t0 + i * a->chunk;
         float *left = i / BLOCK == last_block ? s->states + (i % BLOCK + 1) * s->size : found;
         if (i % BLOCK == 0) memcpy(s->firsts + i / BLOCK * s->size, found, (size_t)s->size * sizeof *found);
+        use_kept(a, s, i, w);
         load_chunk(a, c, h, t, t1, w);
-        w->r = s->r + i * s->r_size;
-        prefetch_rows(a->v + t * a->v_stride + h * a->d_v, a->v_stride, w->n, a->d_v);
+        next_keys(a, c, h, t + a->chunk, t1, w);
         for (int64_t p = 0; p < a->d_v; p += PANEL) {
-            solve(a, h, t, found, w->ld_v, p, w);
+            solve(true, a, h, t, found, w->ld_v, p, w);
             if (i + 1 < s->n_chunks) pass_state(a, w, found, p, left);
         }
         found = left;
@@ -768,11 +900,15 @@ static void states_of_block(const tnn__gdn_args *a, int64_t c, int64_t h, int64_
     memcpy(s->states, s->firsts + block * s->size, (size_t)s->size * sizeof *s->states);
     for (int64_t j = 0; j + 1 < BLOCK; j++) {
         int64_t i = block * BLOCK + j, t = t0 + i * a->chunk;
+        use_kept(a, s, i, w);
         begin_chunk(a, t, t1, w);
         load_decays(a, h, t, w);
-        load_keys(a, c, t, w);
+        load_keys(a, true, c, t, w);
+        *w->ahead = (ahead){0};
+        look_ahead(w, a->k + (t + a->chunk) * a->k_stride + c * a->d_k, a->k_stride, a->chunk, a->d_k);
+        look_ahead(w, w->r + s->kept_size, w->ld_v, a->chunk, a->d_v);
         for (int64_t p = 0; p < a->d_v; p += PANEL) {
-            scale_panel(w, w->beta, s->r + i * s->r_size, p, w->u);
+            scale_panel(w, w->after_beta, w->r, p, w->scaled);
             pass_state(a, w, s->states + j * s->size, p, s->states + (j + 1) * s->size);
         }
     }
@@ -791,7 +927,9 @@ static void gdn_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t 
         other_back(b, c, h, t0, t1, state, dstate, add, scratch);
         return;
     }
+    ahead next = {0};
     work w = work_in(a, scratch);
+    w.ahead = &next;
     sweep s = sweep_in(a, t1 - t0, (float *)scratch + work_floats(a));
     copy_rows(dstate, a->d_v, s.gradient, w.ld_v, a->d_k, a->d_v);
     copy_rows(state, a->d_v, s.states, w.ld_v, a->d_k, a->d_v);
@@ -799,8 +937,8 @@ static void gdn_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t 
     for (int64_t i = s.n_chunks - 1; i >= 0; i--) {
         bool last_of_block = i % BLOCK == BLOCK - 1;
         if (last_of_block && i + 1 < s.n_chunks) states_of_block(a, c, h, t0, t1, i / BLOCK, &s, &w);
-        w.r = s.r + i * s.r_size;
-        chunk_back(b, c, h, t0 + i * a->chunk, t1, s.states + i % BLOCK * s.size, s.gradient, add, &w);
+        use_kept(a, &s, i, &w);
+        chunk_back(b, c, h, t0, t0 + i * a->chunk, t1, s.states + i % BLOCK * s.size, s.gradient, add, &w);
     }
     copy_rows(s.gradient, w.ld_v, dstate, a->d_v, a->d_k, a->d_v);
 }

@@ -19,13 +19,6 @@
 #define TNN__TILES(X)     X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #endif
 
-/* Compiled once for all that call it. */
-#ifdef __clang__
-#define TNN__ONCE __attribute__((noinline))
-#else
-#define TNN__ONCE __attribute__((noinline, noclone))
-#endif
-
 enum {
     VECTORS = LANES == 4 ? 4 : 2, /* to a row of a panel */
     MR = VECTORS * LANES,         /* rows of a tile: a multiple of 8 */

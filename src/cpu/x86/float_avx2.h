@@ -14,6 +14,13 @@
 /* Kernels are written once over constants (a type, a tile width) and specialised by inlining. */
 #define TNN__INLINE static inline __attribute__((always_inline))
 
+/* Compiled once for all that call it. */
+#ifdef __clang__
+#define TNN__ONCE __attribute__((noinline))
+#else
+#define TNN__ONCE __attribute__((noinline, noclone))
+#endif
+
 /* Before a loop over a tile: only when it is unrolled whole does the tile live in registers. */
 #ifdef __clang__
 #define TNN__UNROLL _Pragma("clang loop unroll(full)")
