@@ -195,6 +195,45 @@ static void test_bad_id_is_named(void **state) {
     tnn_session_free(s);
 }
 
+/* Attention over a cache of its own capacity, which new rows enter at place 0. */
+static void attend(tnn_graph *g, tnn_store *st, int64_t capacity, tnn_tensor *x, tnn_tensor *positions) {
+    tnn_error err;
+    const int64_t ne[] = {8, capacity, 1, 1}, one = 1;
+    tnn_tensor *cache = tnn_store_tensor(st, "", TNN_TYPE_F32, 4, ne, &err);
+    assert_non_null(cache);
+    tnn_tensor *kv =
+        tnn_kv_append(g, cache, x, tnn_input(g, capacity == 8 ? "at 8" : "at 4", TNN_TYPE_I32, 1, &one), NULL);
+    tnn_attention_args args = {.scale = 1, .positions = positions};
+    tnn_output(g, tnn_attention(g, x, kv, kv, &args), capacity == 8 ? "y 8" : "y 4");
+}
+
+/* Positions that several caches share are held to the capacity of each. */
+static void test_caches_of_two_capacities(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_graph *g;
+    tnn_plan *p;
+    tnn_error err;
+    const int64_t one = 1;
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 3, (const int64_t[]){8, 1, 1});
+    tnn_tensor *positions = tnn_input(g, "positions", TNN_TYPE_I32, 1, &one);
+    attend(g, st, 8, x, positions);
+    attend(g, st, 4, x, positions);
+    if (tnn_graph_plan(&p, g, &err)) fail_msg("%s", err.text);
+    assert_int_equal(tnn_plan_set(p, positions, &(int32_t){3}, 4, &err), TNN_OK);
+    assert_int_equal(tnn_plan_run(p, &err), TNN_OK);
+    assert_int_equal(tnn_plan_set(p, positions, &(int32_t){5}, 4, &err), TNN_OK);
+    assert_int_equal(tnn_plan_run(p, &err), TNN_E_RANGE);
+    assert_non_null(strstr(err.text, "position 5 of row 0 is outside 0..3"));
+    tnn_plan_free(p);
+    tnn_graph_free(g);
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
 static void test_errors_latch(void **state) {
     (void)state;
     tnn_session *s = open_session(1);
@@ -331,6 +370,7 @@ int main(void) {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_threads_agree),
         cmocka_unit_test(test_bad_id_is_named),
+        cmocka_unit_test(test_caches_of_two_capacities),
         cmocka_unit_test(test_errors_latch),
         cmocka_unit_test(test_pair_of_another_shape),
         cmocka_unit_test(test_operands_that_no_kernel_takes),
