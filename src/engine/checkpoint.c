@@ -191,7 +191,8 @@ static tnn_status open_verified(loader *l, const tnn_allocator *a) {
         return damaged(l, "the checksum does not match: the file is damaged");
     l->at = sizeof magic;
     memcpy(&l->stored, take(l, sizeof l->stored), sizeof l->stored);
-    if (l->stored.step < 0 || l->stored.epoch < 0 || l->stored.index < 0) return damaged(l, "impossible numbers");
+    const stored_state *s = &l->stored;
+    if (s->step < 0 || s->epoch < 0 || s->epoch > INT32_MAX || s->index < 0) return damaged(l, "impossible numbers");
     return TNN_OK;
 }
 
