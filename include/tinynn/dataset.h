@@ -46,6 +46,7 @@ typedef struct tnn_dataset_stats {
     int64_t n_rows;      /* of the file */
     int64_t n_sequences; /* that can be trained on */
     int64_t n_tokens;
+    int64_t longest;   /* tokens of the longest sequence */
     int64_t n_trained; /* tokens under loss; the first of a sequence never is, whatever its mark */
     int64_t n_cut;     /* rows longer than max_length, whose end was left out */
     int64_t n_skipped; /* rows with nothing to learn from */

@@ -72,6 +72,7 @@ tnn_status tnn__dataset_end_sequence(tnn_dataset *d, tnn_error *err) {
     } else {
         d->stats.n_sequences++;
         d->stats.n_tokens += n;
+        if (n > d->stats.longest) d->stats.longest = n;
         d->stats.n_trained += n_trained;
         d->begins[d->stats.n_sequences] = begin + n;
     }

@@ -27,16 +27,10 @@ tnn_evaluate_options tnn_evaluate_options_default(void) {
 
 /* As many as were asked for, so long as the longest sequence fits and no more than there are at all. */
 static int64_t rows_of(const tnn_dataset *d, int64_t wanted) {
-    int64_t longest = 1, n_tokens = tnn_dataset_get_stats(d).n_tokens;
-    for (int64_t i = 0; i < tnn_dataset_get_stats(d).n_sequences; i++) {
-        const char *trained;
-        int64_t n;
-        tnn_dataset_sequence(d, i, &trained, &n);
-        longest = n > longest ? n : longest;
-    }
+    tnn_dataset_stats stats = tnn_dataset_get_stats(d);
     int64_t rows = wanted ? wanted : 1024;
-    rows = rows < n_tokens ? rows : n_tokens;
-    return rows > longest ? rows : longest;
+    rows = rows < stats.n_tokens ? rows : stats.n_tokens;
+    return rows > stats.longest ? rows : stats.longest;
 }
 
 static tnn_status check_taps(const evaluating *e, tnn_error *err) {

@@ -112,20 +112,11 @@ static uint64_t hash_of_data(const tnn_run *r) {
     return value ? value : 1;
 }
 
-static int64_t longest_sequence(const tnn_dataset *d) {
-    int64_t most = 0, n;
-    for (int64_t i = 0; i < tnn_dataset_get_stats(d).n_sequences; i++) {
-        const char *trained;
-        tnn_dataset_sequence(d, i, &trained, &n);
-        if (n > most) most = n;
-    }
-    return most;
-}
-
 /* A batch does not reach beyond an epoch, so rows for more than all the data would only be computed as padding. */
 static int64_t rows_of_batch(const tnn_run *r) {
     int64_t rows = r->config.batch_size * r->config.max_seq_length;
-    int64_t useful = tnn_dataset_get_stats(r->train).n_tokens, least = r->valid ? longest_sequence(r->valid) : 0;
+    int64_t useful = tnn_dataset_get_stats(r->train).n_tokens,
+            least = r->valid ? tnn_dataset_get_stats(r->valid).longest : 0;
     if (useful < least) useful = least;
     return useful < rows ? useful : rows;
 }
