@@ -71,22 +71,20 @@ static uint64_t fnv1a_step(uint64_t h, unsigned char byte) {
 
 #define FNV1A_BASIS UINT64_C(14695981039346656037)
 
-uint64_t tnn__hash_bytes(const void *data, size_t n) {
+static uint64_t fnv1a(uint64_t h, const void *data, size_t n) {
     const unsigned char *p = data;
-    uint64_t h = FNV1A_BASIS;
     for (size_t i = 0; i < n; i++) {
         h = fnv1a_step(h, p[i]);
     }
     return h;
 }
 
+uint64_t tnn__hash_bytes(const void *data, size_t n) {
+    return fnv1a(FNV1A_BASIS, data, n);
+}
+
 uint64_t tnn__hash_seeded(uint64_t seed, const void *data, size_t n) {
-    const unsigned char *p = data;
-    uint64_t h = seed;
-    for (size_t i = 0; i < n; i++) {
-        h = fnv1a_step(h, p[i]);
-    }
-    return tnn__hash_mix(h);
+    return tnn__hash_mix(fnv1a(seed, data, n));
 }
 
 uint64_t tnn__hash_str(const char *s) {
