@@ -72,22 +72,23 @@ TNN__INLINE uint16x4_t round_bf16(float32x4_t v) {
     return vmovn_u32(vbslq_u32(vceqq_f32(v, v), rounded, cut));
 }
 
-static void f16_from_f32(const float *src, void *dst, int64_t n) {
+TNN__INLINE void from_f32(tnn_type type, const float *src, void *dst, int64_t n) {
     uint16_t *to = dst;
     int64_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        vst1_u16(to + i, round_f16(vld1q_f32(src + i)));
+    for (; i + 4 <= n; i += 4) {
+        float32x4_t v = vld1q_f32(src + i);
+        vst1_u16(to + i, type == TNN_TYPE_F16 ? round_f16(v) : round_bf16(v));
+    }
     for (; i < n; i++)
-        to[i] = tnn__f32_to_f16(src[i]);
+        to[i] = type == TNN_TYPE_F16 ? tnn__f32_to_f16(src[i]) : tnn__f32_to_bf16(src[i]);
+}
+
+static void f16_from_f32(const float *src, void *dst, int64_t n) {
+    from_f32(TNN_TYPE_F16, src, dst, n);
 }
 
 static void bf16_from_f32(const float *src, void *dst, int64_t n) {
-    uint16_t *to = dst;
-    int64_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        vst1_u16(to + i, round_bf16(vld1q_f32(src + i)));
-    for (; i < n; i++)
-        to[i] = tnn__f32_to_bf16(src[i]);
+    from_f32(TNN_TYPE_BF16, src, dst, n);
 }
 
 void tnn__kernels_init_convert_neon(tnn__kernels *k) {
