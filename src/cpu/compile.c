@@ -157,7 +157,7 @@ static void pin_outputs(tnn__lowering *l) {
 static tnn_status lower_all(tnn__program *p, const tnn_graph *g, tnn_tensor *const *nodes, int64_t n_nodes,
                             tnn_error *err) {
     tnn__lowering l = {.p = p, .graph = g, .kernels = &p->backend->kernels, .cap_cache = 256};
-    /* Every node has at most itself, six sources and a few derived forms in the cache. */
+    /* Every node has at most itself, its sources (TNN__MAX_SRC) and a few derived forms in the cache. */
     while (l.cap_cache < 16 * n_nodes) {
         l.cap_cache *= 2;
     }

@@ -1,7 +1,7 @@
 /*
  * The kernel table: one entry per kernel signature, filled with portable C and then overwritten level by level by
  * what the processor has. A table belongs to a session; nothing here is global. Kernels get raw pointers and sizes,
- * never tensors; src/cpu/exec cuts the work into tasks and calls them.
+ * never tensors; src/cpu/steps cuts the work into tasks and calls them.
  *
  * Contract of every kernel: no allocation, no errors, any alignment of weights (they may lie in a mapped file), scratch
  * aligned to 64 bytes; the result depends on the arguments alone, never on the thread or on how the rows and columns
@@ -110,8 +110,8 @@ typedef void tnn__attn_join_fn(const tnn__attn_args *a, int64_t c, int64_t t, co
 
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
-/* y = x / sqrt(mean(x^2) + eps) * gamma; y may be x. Returns nothing; inv_rms (may be NULL) gets the factor. */
-typedef void tnn__rms_norm_fn(const float *x, const float *gamma, float *y, int64_t n, float eps, float *inv_rms);
+/* y = x / sqrt(mean(x^2) + eps) * gamma; y may be x. */
+typedef void tnn__rms_norm_fn(const float *x, const float *gamma, float *y, int64_t n, float eps);
 /* y = silu(gate) * up, silu(z) = z / (1 + e^-z) */
 typedef void tnn__swiglu_fn(const float *gate, const float *up, float *y, int64_t n);
 typedef void tnn__add_fn(const float *a, const float *b, float *y, int64_t n);

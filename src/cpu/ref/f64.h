@@ -101,7 +101,7 @@ typedef struct tnn__kernels_f64 {
     void (*gemm)(const tnn__gemm_args_f64 *a, int64_t row0, int64_t row1, void *scratch);
     void (*attn)(const tnn__attn_args_f64 *a, int64_t c, int64_t t0, int64_t t1, void *scratch);
     size_t (*attn_scratch_bytes)(const tnn__attn_args_f64 *a);
-    void (*rms_norm)(const double *x, const double *gamma, double *y, int64_t n, double eps, double *inv_rms);
+    void (*rms_norm)(const double *x, const double *gamma, double *y, int64_t n, double eps);
     void (*swiglu)(const double *gate, const double *up, double *y, int64_t n);
     void (*rms_norm_gated)(const double *x, const double *gamma, const double *z, double *y, int64_t n, double eps);
     void (*sigmoid)(const double *x, double *y, int64_t n);

@@ -1,11 +1,10 @@
 /* Kernels over one row. */
 #include "cpu/ref/real.h"
 
-static void rms_norm(const real *x, const real *gamma, real *y, int64_t n, real eps, real *inv_rms) {
+static void rms_norm(const real *x, const real *gamma, real *y, int64_t n, real eps) {
     real inv = 1 / REAL_SQRT(dot(x, x, n) / (real)n + eps);
     for (int64_t i = 0; i < n; i++)
         y[i] = x[i] * inv * gamma[i];
-    if (inv_rms) *inv_rms = inv;
 }
 
 static void swiglu(const real *gate, const real *up, real *y, int64_t n) {

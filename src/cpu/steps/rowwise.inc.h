@@ -121,7 +121,7 @@ static void run_rms_norm(const tnn__program *p, const tnn__step *st, int64_t tas
     real *y = tnn__ptr(p, st->obj[0]);
     const real *x = tnn__ptr(p, st->obj[1]), *gamma = tnn__ptr(p, st->obj[2]);
     for (int64_t i = r0 * per_row; i < r1 * per_row; i++) {
-        KERNELS(p)->rms_norm(x + i * n, gamma, y + i * n, n, st->node->params.rms_norm.eps, NULL);
+        KERNELS(p)->rms_norm(x + i * n, gamma, y + i * n, n, st->node->params.rms_norm.eps);
     }
 }
 

@@ -5,14 +5,12 @@
 #include "cpu/kernels.h"
 #include "cpu/vec/elements.h"
 
-static void rms_norm(const float *x, const float *gamma, float *y, int64_t n, float eps, float *inv_rms) {
-    float inv = inverse_rms(x, n, eps);
-    const vf scale = vf_set(inv);
+static void rms_norm(const float *x, const float *gamma, float *y, int64_t n, float eps) {
+    const vf scale = vf_set(inverse_rms(x, n, eps));
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), scale), vf_load(gamma + i)));
     if (i < n) vf_store_n(y + i, vf_mul(vf_mul(vf_load_n(x + i, n - i), scale), vf_load_n(gamma + i, n - i)), n - i);
-    if (inv_rms) *inv_rms = inv;
 }
 
 static void swiglu(const float *gate, const float *up, float *y, int64_t n) {
