@@ -33,7 +33,6 @@ typedef struct tnn__chat_format {
     const char *answer_after;      /* between it and the next message */
     tnn__chat_trim trim;
     bool system_in_user; /* the system message goes to the front of the next one, `system.after` behind it */
-    bool model_role;     /* the assistant's role is called "model" */
 } tnn__chat_format;
 
 /* In order; NULL past the last. */
