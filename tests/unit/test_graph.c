@@ -315,6 +315,42 @@ static void test_operands_that_no_kernel_takes(void **state) {
     tnn_session_free(s);
 }
 
+/* A vector is one row, as a matrix of one column is: what goes vector by vector gives the same of both. */
+static void test_vectors(void **state) {
+    (void)state;
+    enum { LENGTH = 40, PART = 24, N_OPS = 4 };
+    tnn_session *s = open_session(2);
+    tnn_store *st;
+    tnn_error err;
+    float data[LENGTH];
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    tnn_tensor *gamma = weight(st, "gamma", LENGTH, 1, 2);
+    tnn__fill_normal(1, 1, data, LENGTH, 0.0f, 1.0f);
+    float results[2][N_OPS][LENGTH] = {0};
+    for (int n_dims = 1; n_dims <= 2; n_dims++) {
+        tnn_graph *g;
+        tnn_plan *p;
+        assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+        tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, n_dims, (const int64_t[]){LENGTH, 1});
+        tnn_tensor *y[N_OPS] = {tnn_slice(g, x, 8, PART), tnn_rms_norm(g, x, gamma, 1e-5f),
+                                tnn_rms_norm_gated(g, x, gamma, x, 1e-5f), tnn_swiglu(g, x, x)};
+        for (int i = 0; i < N_OPS; i++)
+            tnn_output(g, y[i], "y");
+        if (tnn_graph_plan(&p, g, &err)) fail_msg("%s", err.text);
+        assert_int_equal(tnn_plan_set(p, x, data, sizeof data, &err), TNN_OK);
+        assert_int_equal(tnn_plan_run(p, &err), TNN_OK);
+        for (int i = 0; i < N_OPS; i++)
+            memcpy(results[n_dims - 1][i], tnn_plan_data(p, y[i]), tnn_tensor_bytes(y[i]));
+        tnn_plan_free(p);
+        tnn_graph_free(g);
+    }
+    assert_memory_equal(results[1][0], data + 8, PART * sizeof *data);
+    assert_true(results[1][1][0] != 0.0f && results[1][2][0] != 0.0f);
+    assert_memory_equal(results[0], results[1], sizeof results[0]);
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
 /* Another mode computes in F32 again: an inference graph has no other. */
 static void test_mode_after_compute_type(void **state) {
     (void)state;
@@ -374,6 +410,7 @@ int main(void) {
         cmocka_unit_test(test_errors_latch),
         cmocka_unit_test(test_pair_of_another_shape),
         cmocka_unit_test(test_operands_that_no_kernel_takes),
+        cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_mode_after_compute_type),
         cmocka_unit_test(test_store),
     };

@@ -35,12 +35,12 @@ static inline size_t tnn__real_bytes(const tnn_tensor *t) {
 /* Elements in one task of an elementwise sum; columns in one task of a sum over rows. */
 enum { TNN__ACCUMULATE_CHUNK = 16384, TNN__COLUMN_CHUNK = 256 };
 
-/* Elements of one row, which is everything but the last dimension; and the number of rows. */
-static inline int64_t tnn__row_elements(const tnn_tensor *t) {
-    return tnn_tensor_elements(t) / t->ne[t->n_dims - 1];
-}
+/* The number of rows, and elements of one, which is everything but the last dimension; a vector is one row. */
 static inline int64_t tnn__n_rows(const tnn_tensor *t) {
-    return t->ne[t->n_dims - 1];
+    return t->n_dims > 1 ? t->ne[t->n_dims - 1] : 1;
+}
+static inline int64_t tnn__row_elements(const tnn_tensor *t) {
+    return tnn_tensor_elements(t) / tnn__n_rows(t);
 }
 
 /* Rows [*r0, *r1) of task number `task` when there are `per_task` in each. */
