@@ -46,11 +46,11 @@ static tnn_status row_error(const reader *r, tnn_status status, const char *what
     return tnn__fail(r->err, status, "%s:%" PRId64 ": %s", r->path, r->line, what);
 }
 
-/* A string field; NULL and an error unless it is there (or not required: empty) and a string. */
+/* A string field; NULL and an error unless it is a string, or not required and absent or null: empty. */
 static const char *string_field(const reader *r, const json_t *row, const char *name, bool required, size_t *size) {
     const json_t *value = json_object_get(row, name);
     char what[96];
-    if (!value && !required) {
+    if (!required && (!value || json_is_null(value))) {
         *size = 0;
         return "";
     }
@@ -90,11 +90,35 @@ static const char *role_of(const char *from) {
     return from;
 }
 
+static bool has_calls(const json_t *message) {
+    return json_array_size(json_object_get(message, "tool_calls")) > 0 ||
+           json_is_object(json_object_get(message, "function_call"));
+}
+
+/* Calls of tools without a word: written without them, the answer learned would be none. */
+static bool only_calls(const json_t *message, const char *content) {
+    const json_t *text = json_object_get(message, content);
+    return has_calls(message) && (!text || json_is_null(text) || (json_is_string(text) && !json_string_length(text)));
+}
+
+/* One message, into the next place of `to` unless it has only calls of tools. */
+static tnn_status read_message(const reader *r, const json_t *message, const char *role, const char *content,
+                               tnn_chat_message *to, size_t *n) {
+    size_t size;
+    const char *name = string_field(r, message, role, true, &size);
+    if (!name) return TNN_E_FORMAT;
+    if (only_calls(message, content)) return TNN_OK;
+    const char *text = string_field(r, message, content, true, &size);
+    if (!text) return TNN_E_FORMAT;
+    to[(*n)++] = (tnn_chat_message){role_of(name), text, size};
+    return TNN_OK;
+}
+
 static tnn_status read_messages(const reader *r, const json_t *row, const char *list, const char *role,
                                 const char *content) {
     const json_t *array = json_object_get(row, list);
     tnn_chat_message messages[64], *all = messages;
-    size_t n = json_array_size(array), size;
+    size_t n = json_array_size(array), n_read = 0;
     if (!array) return row_error(r, TNN_E_FORMAT, "the messages are missing: the first row decides the kind of all");
     if (!json_is_array(array) || n == 0 || n > MAX_MESSAGES) {
         return row_error(r, TNN_E_FORMAT, "the messages are no list of 1 to 4096 messages");
@@ -105,13 +129,10 @@ static tnn_status read_messages(const reader *r, const json_t *row, const char *
     bool tools = json_array_size(json_object_get(row, "tools")) > 0;
     for (size_t i = 0; i < n && !status; i++) {
         const json_t *message = json_array_get(array, i);
-        tools = tools || json_array_size(json_object_get(message, "tool_calls")) > 0;
-        const char *name = string_field(r, message, role, true, &size);
-        all[i].content = name ? string_field(r, message, content, true, &all[i].content_size) : NULL;
-        if (!all[i].content) status = TNN_E_FORMAT;
-        if (name) all[i].role = role_of(name);
+        tools = tools || has_calls(message);
+        status = read_message(r, message, role, content, all, &n_read);
     }
-    if (!status) status = encode_messages(r, all, n);
+    if (!status && n_read > 0) status = encode_messages(r, all, n_read);
     r->d->stats.n_tools += !status && tools;
     if (all != messages) tnn__free_array(&r->d->alloc, all, n, sizeof *all);
     return status;

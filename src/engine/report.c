@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/locale.h"
+#include "text/unicode.h"
 
 #define PATH_SIZE  4096
 #define MAX_EVENTS ((size_t)1 << 31)
@@ -128,22 +129,28 @@ static void put(report *r, const char *fmt, ...) {
     r->status = tnn__atomic_write(r->out, text, size, r->err);
 }
 
+/* What HTML may hold for a character: controls, which it may not, become their pictures or U+FFFD. */
+static uint32_t showable(uint32_t code) {
+    if (code == '\n' || code == '\t') return code;
+    if (code < ' ') return 0x2400 + code;
+    return code >= 0x7f && code < 0xa0 ? TNN__REPLACEMENT : code;
+}
+
 /* Text from outside: a name may hold anything. */
 static void put_escaped(report *r, const char *s) {
-    for (; *s; s++) {
-        switch (*s) {
-        case '<':
-            put(r, "&lt;");
-            break;
-        case '>':
-            put(r, "&gt;");
-            break;
-        case '&':
-            put(r, "&amp;");
-            break;
-        default:
-            put(r, "%c", *s);
+    for (size_t left = strlen(s); left > 0;) {
+        uint32_t code = 0;
+        char utf8[4];
+        int n = tnn__utf8_decode(s, left, &code);
+        code = n > 0 ? showable(code) : TNN__REPLACEMENT;
+        const char *entity = code == '<' ? "&lt;" : code == '>' ? "&gt;" : code == '&' ? "&amp;" : NULL;
+        if (entity) {
+            put(r, "%s", entity);
+        } else {
+            put(r, "%.*s", tnn__utf8_encode(code, utf8), utf8);
         }
+        s += n > 0 ? n : 1;
+        left -= n > 0 ? (size_t)n : 1;
     }
 }
 

@@ -38,10 +38,13 @@ typedef struct collected {
     tnn_status status;
 } collected;
 
+/* A NUL, with which an event would end, becomes U+FFFD as bytes that are no character do. */
 static bool collect(void *ctx, int32_t id, const char *text, size_t n) {
     collected *c = ctx;
     (void)id;
-    c->status = tnn_text_append(c->text, text, n, c->err);
+    for (size_t i = 0; i < n && !c->status; i++) {
+        c->status = tnn_text_append(c->text, text[i] ? text + i : "\xEF\xBF\xBD", text[i] ? 1 : 3, c->err);
+    }
     return c->status == TNN_OK;
 }
 

@@ -53,6 +53,21 @@ report = open("samples/report.html").read()
 assert "&lt;the hero&gt;" in report and "step 120" in report and "<the hero>" not in report
 PYTHON
 
+# What a page or an event may not hold is shown by what stands for it: a NUL that is sampled, a name of a folder.
+printf '\0<b>\001\033[31m%.0s' $(seq 400) >controls
+odd=$(printf 'odd\377<&')
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --text controls --tokenizer bytes $shape $small --iters 60 --steps-per-eval 60 \
+    --learning-rate 1e-2 --sample-prompt '<b>' --sample-tokens 20 --out "$odd"
+python3 - <<'PYTHON' || fail "control characters"
+import json
+sample = [json.loads(line) for line in open(b"odd\xff<&/events.jsonl") if '"sample"' in line][-1]
+assert sample["text"].startswith("\1\33[31m\ufffd<b>\1\33[31m\ufffd"), sample
+page = open(b"odd\xff<&/report.html", encoding="utf-8").read()
+assert "<h1>odd\ufffd&lt;&amp;</h1>" in page and "\u2401\u241b[31m\ufffd&lt;b&gt;" in page, page[-2000:]
+assert not any(ord(c) < 32 and c != "\n" for c in page)
+PYTHON
+
 # Low-rank pairs over a model; nothing in the model changes.
 cp tiny.gguf before.gguf
 # shellcheck disable=SC2086

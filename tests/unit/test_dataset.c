@@ -121,6 +121,7 @@ static void test_kinds_of_rows(void **state) {
          USER_HI SAY_YO, "yo<|im_end|>"},
         {"{\"prompt\":\"hi\",\"completion\":\"yo\"}\n", USER_HI SAY_YO, "yo<|im_end|>"},
         {"{\"instruction\":\"hi\",\"output\":\"yo\"}\n", USER_HI SAY_YO, "yo<|im_end|>"},
+        {"{\"instruction\":\"hi\",\"input\":null,\"output\":\"yo\"}\n", USER_HI SAY_YO, "yo<|im_end|>"},
         {"{\"instruction\":\"hi\",\"input\":\"you\",\"output\":\"yo\"}\n",
          "<|im_start|>user\nhi\n\nyou<|im_end|>\n" SAY_YO, "yo<|im_end|>"},
         {"{\"text\":\"hello\"}\n", "hello<|im_end|>", "hello<|im_end|>"},
@@ -290,8 +291,37 @@ static void test_rows_with_tools(void **state) {
                                      "{\"messages\":[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{}]}]}\n",
                             &o);
     tnn_dataset_stats s = tnn_dataset_get_stats(d);
-    assert_true(s.n_rows == 4 && s.n_tools == 2);
+    assert_true(s.n_rows == 4 && s.n_tools == 2 && s.n_skipped == 1);
     tnn_dataset_free(d);
+}
+
+/* An answer that is nothing but calls is no answer to learn: with them, it goes as a whole. */
+static void test_messages_of_calls_alone(void **state) {
+    (void)state;
+    static const char *const forms[] = {
+        "\"content\":null,\"tool_calls\":[{}]",
+        "\"content\":\"\",\"tool_calls\":[{}]",
+        "\"tool_calls\":[{}]",
+        "\"content\":null,\"function_call\":{\"name\":\"f\"}",
+    };
+    tnn_dataset_options o = options();
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        char row[512], whole[512], trained[512];
+        snprintf(row, sizeof row,
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",%s},"
+                 "{\"role\":\"assistant\",\"content\":\"yo\"}]}\n",
+                 forms[i]);
+        tnn_dataset *d = accept(row, &o);
+        assert_int_equal(tnn_dataset_get_stats(d).n_tools, 1);
+        texts_of(d, 0, whole, trained);
+        assert_string_equal(whole, USER_HI SAY_YO);
+        assert_string_equal(trained, "yo<|im_end|>");
+        tnn_dataset_free(d);
+    }
+    refuse("{\"messages\":[{\"role\":\"assistant\",\"content\":null}]}\n",
+           "rows.jsonl:1:", "\"content\" is not a string");
+    refuse("{\"messages\":[{\"role\":\"assistant\",\"content\":3,\"tool_calls\":[{}]}]}\n",
+           "rows.jsonl:1:", "\"content\" is not a string");
 }
 
 static void test_plain_text(void **state) {
@@ -454,6 +484,7 @@ int main(void) {
         cmocka_unit_test(test_rows_that_are_too_long),
         cmocka_unit_test(test_line_of_100_mb),
         cmocka_unit_test(test_rows_with_tools),
+        cmocka_unit_test(test_messages_of_calls_alone),
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_order_is_a_permutation),
         cmocka_unit_test(test_packing),
