@@ -184,6 +184,9 @@ static tnn_status restore(loop *l) {
             say(l, "goes on from step %" PRId64, step);
             return TNN_OK;
         }
+        /* Whole, but of other settings: to begin again would write over what it holds. */
+        if (status == TNN_E_SHAPE)
+            return tnn__fail(l->err, TNN_E_STATE, "%s; put config.json back as it was, or start a new run", why.text);
         say(l, "%s", why.text);
     }
     say(l, "%s has no whole checkpoint: begins at step 0", l->out);

@@ -114,6 +114,13 @@ for curve in curves:
     assert len(steps) == len(set(steps)) >= 2, steps
 PYTHON
 
+# Settings that checkpoints do not fit: the run does not begin again over them.
+cp -r lora edited
+sed -i 's/"lora_rank": 4/"lora_rank": 2/' edited/config.json
+expect 1 "$TNN" train --resume edited
+grep -q 'config.json' err || fail "what to do about settings that changed"
+cmp -s lora/events.jsonl edited/events.jsonl || fail "the events of a run whose settings changed"
+
 # Data that changed before a run goes on are told.
 mkdir moving
 cp data/train.jsonl moving
