@@ -195,6 +195,7 @@ tnn_tensor *tnn_output(tnn_graph *g, tnn_tensor *t, const char *name) {
     if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){t})) return NULL;
     if (tnn__is_persistent(t))
         return tnn__graph_error(g, TNN_E_ARG, "output %s: a persistent tensor is read directly", name);
+    if (t->graph != g) return tnn__graph_error(g, TNN_E_ARG, "output %s belongs to another graph", name);
     if (!t->is_output && !push(g, &g->outputs, &g->n_outputs, &g->cap_outputs, t)) {
         return tnn__graph_error(g, TNN_E_NOMEM, "out of memory for output %s", name);
     }

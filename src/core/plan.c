@@ -86,11 +86,11 @@ tnn_status tnn_plan_reserve(tnn_plan *p, tnn_error *err) {
 }
 
 tnn_status tnn_plan_set(tnn_plan *p, tnn_tensor *input, const void *data, size_t n, tnn_error *err) {
-    if (!input || !input->is_input || n != input->bytes) {
-        return tnn__fail(err, TNN_E_ARG, "input %s: %zu bytes given, %zu expected",
-                         input ? tnn_tensor_name(input) : "(none)", n,
-                         input && input->is_input ? input->bytes : (size_t)0);
-    }
+    const char *name = input ? tnn_tensor_name(input) : "(none)";
+    if (!input || !input->is_input || input->graph != p->graph)
+        return tnn__fail(err, TNN_E_ARG, "%s is no input of this plan's graph", name);
+    if (n != input->bytes)
+        return tnn__fail(err, TNN_E_ARG, "input %s: %zu bytes given, %zu expected", name, n, input->bytes);
     tnn_status status = tnn_plan_reserve(p, err);
     if (status) return status;
     void *to = backend(p)->program_data(p->program, input);
@@ -104,5 +104,5 @@ tnn_status tnn_plan_run(tnn_plan *p, tnn_error *err) {
 }
 
 const void *tnn_plan_data(const tnn_plan *p, const tnn_tensor *t) {
-    return t && t->is_output && p->reserved ? backend(p)->program_data(p->program, t) : NULL;
+    return t && t->is_output && t->graph == p->graph && p->reserved ? backend(p)->program_data(p->program, t) : NULL;
 }

@@ -5,42 +5,45 @@
  */
 #include "ops/op.h"
 
-tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias) {
-    if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){w, x})) return NULL;
+/* sources: w, x, bias, addend, b, low; those but w and x may be NULL */
+static tnn_tensor *linear(tnn_graph *g, tnn_tensor *const sources[6]) {
+    const tnn_tensor *w = sources[0], *x = sources[1], *bias = sources[2], *addend = sources[3];
+    const tnn_tensor *b = sources[4], *low = sources[5];
     if (!tnn__is_weight(g, w) || x->n_dims != 2 || !tnn__is_real(g, x) || w->ne[0] != x->ne[0]) {
         return tnn__shape_error(g, "linear",
                                 "w [in, out] of a type that converts to F32 and activations x [in, T] must share in", w,
                                 x);
     }
-    if (bias && (!tnn__is_real(g, bias) || bias->n_dims != 1 || bias->ne[0] != w->ne[1])) {
+    const int64_t n_out = w->ne[1], n_rows = x->ne[1];
+    if (bias && (!tnn__is_real(g, bias) || bias->n_dims != 1 || bias->ne[0] != n_out)) {
         return tnn__shape_error(g, "linear", "bias must be [out], of the activations' type", w, bias);
     }
-    return tnn__graph_node(g, TNN__OP_LINEAR, tnn__real_type(g), 2, (const int64_t[]){w->ne[1], x->ne[1]}, 6,
-                           (tnn_tensor *const[]){w, x, bias, NULL, NULL, NULL});
+    if (addend &&
+        (!tnn__is_real(g, addend) || addend->n_dims != 2 || addend->ne[0] != n_out || addend->ne[1] != n_rows)) {
+        return tnn__shape_error(g, "linear", "the addend must have the product's shape, [out, T]", addend, w);
+    }
+    if (b && (!tnn__is_weight(g, b) || low->n_dims != 2 || !tnn__is_real(g, low) || b->ne[0] != low->ne[0] ||
+              b->ne[1] != n_out || low->ne[1] != n_rows)) {
+        return tnn__shape_error(g, "linear", "b [r, out] and low [r, T] must share r, and out and T with w and x", b,
+                                low);
+    }
+    return tnn__graph_node(g, TNN__OP_LINEAR, tnn__real_type(g), 2, (const int64_t[]){n_out, n_rows}, 6, sources);
+}
+
+tnn_tensor *tnn_linear(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias) {
+    if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){w, x})) return NULL;
+    return linear(g, (tnn_tensor *const[6]){w, x, bias, NULL, NULL, NULL});
 }
 
 tnn_tensor *tnn_linear_pair(tnn_graph *g, tnn_tensor *w, tnn_tensor *x, tnn_tensor *bias, tnn_tensor *b,
                             tnn_tensor *low) {
-    tnn_tensor *y = tnn_linear(g, w, x, bias);
-    if (tnn__graph_skip(g, 3, (const tnn_tensor *const[]){y, b, low})) return NULL;
-    if (!tnn__is_weight(g, b) || low->n_dims != 2 || !tnn__is_real(g, low) || b->ne[0] != low->ne[0] ||
-        b->ne[1] != y->ne[0] || low->ne[1] != y->ne[1]) {
-        return tnn__shape_error(g, "linear", "b [r, out] and low [r, T] must share r, and out and T with w and x", b,
-                                low);
-    }
-    y->src[4] = b;
-    y->src[5] = low;
-    return y;
+    if (tnn__graph_skip(g, 4, (const tnn_tensor *const[]){w, x, b, low})) return NULL;
+    return linear(g, (tnn_tensor *const[6]){w, x, bias, NULL, b, low});
 }
 
 tnn_tensor *tnn_linear_onto(tnn_graph *g, tnn_tensor *addend, tnn_tensor *w, tnn_tensor *x) {
-    tnn_tensor *y = tnn_linear(g, w, x, NULL);
-    if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){addend, y})) return NULL;
-    if (!tnn__is_real(g, addend) || !tnn__same_shape(addend, y)) {
-        return tnn__shape_error(g, "linear", "the addend must have the product's shape, [out, T]", addend, y);
-    }
-    y->src[3] = addend;
-    return y;
+    if (tnn__graph_skip(g, 3, (const tnn_tensor *const[]){addend, w, x})) return NULL;
+    return linear(g, (tnn_tensor *const[6]){w, x, NULL, addend, NULL, NULL});
 }
 
 tnn_tensor *tnn__linear_dx(tnn_graph *g, tnn_tensor *w, tnn_tensor *dy, tnn_tensor *addend) {

@@ -289,6 +289,47 @@ static void latched(tnn_graph *g, tnn_status want, const char *fragment) {
     tnn_graph_free(g);
 }
 
+/* A tensor of another graph is refused wherever one can be handed in: its number means another one here. */
+static void test_tensors_of_another_graph(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_graph *g, *other;
+    tnn_plan *p;
+    tnn_error err;
+    const int64_t small[2] = {2, 4}, large[2] = {32, 64};
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    tnn_tensor *w = weight(st, "w", 32, 8, 1), *b = weight(st, "b", 2, 8, 1);
+    assert_int_equal(tnn_graph_new(&other, s, &err), TNN_OK);
+    tnn_tensor *foreign = tnn_input(other, "foreign", TNN_TYPE_F32, 2, small);
+    tnn_tensor *wide = tnn_input(other, "wide", TNN_TYPE_F32, 2, large);
+    tnn_tensor *result = tnn_output(other, tnn_scale(other, wide, 2), "result");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+        tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 2, (const int64_t[]){32, 4});
+        if (i == 0) assert_null(tnn_linear_pair(g, w, x, NULL, b, foreign));
+        if (i == 1) assert_null(tnn_linear_onto(g, tnn_input(other, "y", TNN_TYPE_F32, 2, (int64_t[]){8, 4}), w, x));
+        if (i == 2) assert_null(tnn_output(g, result, "y"));
+        latched(g, TNN_E_ARG, "another graph");
+    }
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 2, small);
+    tnn_output(g, tnn_scale(g, x, 2), "y");
+    assert_int_equal(tnn_graph_plan(&p, g, &err), TNN_OK);
+    static const float zeros[32 * 64];
+    assert_int_equal(tnn_plan_set(p, foreign, zeros, tnn_tensor_bytes(foreign), &err), TNN_E_ARG);
+    assert_int_equal(tnn_plan_set(p, wide, zeros, sizeof zeros, &err), TNN_E_ARG);
+    assert_non_null(strstr(err.text, "wide"));
+    assert_int_equal(tnn_plan_set(p, x, zeros, tnn_tensor_bytes(x), &err), TNN_OK);
+    assert_int_equal(tnn_plan_run(p, &err), TNN_OK);
+    assert_null(tnn_plan_data(p, result));
+    tnn_plan_free(p);
+    tnn_graph_free(g);
+    tnn_graph_free(other);
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
 static void test_operands_that_no_kernel_takes(void **state) {
     (void)state;
     tnn_session *s = open_session(1);
@@ -409,6 +450,7 @@ int main(void) {
         cmocka_unit_test(test_caches_of_two_capacities),
         cmocka_unit_test(test_errors_latch),
         cmocka_unit_test(test_pair_of_another_shape),
+        cmocka_unit_test(test_tensors_of_another_graph),
         cmocka_unit_test(test_operands_that_no_kernel_takes),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_mode_after_compute_type),
