@@ -234,6 +234,66 @@ static void test_caches_of_two_capacities(void **state) {
     tnn_session_free(s);
 }
 
+/* Slots that attention is given are held to its caches, few rows or many, whatever the rows were written with. */
+static void test_slots_of_attention(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_error err;
+    for (int64_t n_rows = 1; n_rows <= 16; n_rows += 15) {
+        tnn_store *st;
+        tnn_graph *g;
+        tnn_plan *p;
+        assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+        assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+        tnn_tensor *cache = tnn_store_tensor(st, "", TNN_TYPE_F32, 4, (const int64_t[]){8, 16, 1, 2}, &err);
+        tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 3, (const int64_t[]){8, 1, n_rows});
+        tnn_tensor *positions = tnn_input(g, "positions", TNN_TYPE_I32, 1, &n_rows);
+        tnn_tensor *slots = tnn_input(g, "slots", TNN_TYPE_I32, 1, &n_rows);
+        tnn_tensor *kv = tnn_kv_append(g, cache, x, positions, NULL);
+        tnn_attention_args args = {.scale = 1, .positions = positions, .slots = slots};
+        tnn_output(g, tnn_attention(g, x, kv, kv, &args), "y");
+        if (tnn_graph_plan(&p, g, &err)) fail_msg("%s", err.text);
+        for (int32_t slot = -1; slot <= 2; slot++) {
+            int32_t values[16] = {0};
+            values[n_rows - 1] = slot;
+            assert_int_equal(tnn_plan_set(p, slots, values, (size_t)n_rows * sizeof *values, &err), TNN_OK);
+            assert_int_equal(tnn_plan_run(p, &err), slot == 0 || slot == 1 ? TNN_OK : TNN_E_RANGE);
+        }
+        assert_non_null(strstr(err.text, "slot 2"));
+        tnn_plan_free(p);
+        tnn_graph_free(g);
+        tnn_store_free(st);
+    }
+    tnn_session_free(s);
+}
+
+/* Ids are checked on the way back too, where nothing needs the rows themselves. */
+static void test_bad_id_on_the_way_back(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_graph *g;
+    tnn_plan *p;
+    tnn_error err;
+    const int64_t one = 1;
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, &err), TNN_OK);
+    tnn_tensor *table = weight(st, "table", N, V, 1), *grad = weight(st, "grad", N, V, 2);
+    tnn_tensor *ids = tnn_input(g, "ids", TNN_TYPE_I32, 1, &one);
+    tnn_seed seed = {tnn_rows(g, table, ids), tnn_input(g, "dy", TNN_TYPE_F32, 2, (const int64_t[]){N, 1})};
+    assert_int_equal(tnn_graph_backward(g, &seed, 1, &(tnn_param){table, grad}, 1, &err), TNN_OK);
+    assert_int_equal(tnn_graph_plan(&p, g, &err), TNN_OK);
+    assert_int_equal(tnn_plan_set(p, ids, &(int32_t){V - 1}, 4, &err), TNN_OK);
+    assert_int_equal(tnn_plan_run(p, &err), TNN_OK);
+    assert_int_equal(tnn_plan_set(p, ids, &(int32_t){V}, 4, &err), TNN_OK);
+    assert_int_equal(tnn_plan_run(p, &err), TNN_E_RANGE);
+    tnn_plan_free(p);
+    tnn_graph_free(g);
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
 static void test_errors_latch(void **state) {
     (void)state;
     tnn_session *s = open_session(1);
@@ -448,6 +508,8 @@ int main(void) {
         cmocka_unit_test(test_threads_agree),
         cmocka_unit_test(test_bad_id_is_named),
         cmocka_unit_test(test_caches_of_two_capacities),
+        cmocka_unit_test(test_slots_of_attention),
+        cmocka_unit_test(test_bad_id_on_the_way_back),
         cmocka_unit_test(test_errors_latch),
         cmocka_unit_test(test_pair_of_another_shape),
         cmocka_unit_test(test_tensors_of_another_graph),

@@ -169,6 +169,10 @@ static size_t attention_scratch(tnn__lowering *l, const tnn_tensor *node, int64_
     return l->p->backend->kernels_f64.attn_scratch_bytes(&shape64);
 }
 
+static tnn_status check_slots(const tnn__program *p, const tnn__step *st, tnn_error *err) {
+    return tnn__check_slots(p, st->node->src[4], st->node->src[1]->ne[3], err);
+}
+
 static void lower_parts(tnn__lowering *l, const tnn_tensor *node, tnn__attention_state *s, tnn__obj ranges) {
     const tnn_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2];
     int64_t group = q->ne[1] / k->ne[2];
@@ -178,6 +182,7 @@ static void lower_parts(tnn__lowering *l, const tnn_tensor *node, tnn__attention
     tnn__step *st = tnn__lower_step(l, node, run_part);
     if (!st) return;
     st->state = s;
+    st->check = check_slots;
     st->count = count_parts;
     st->scratch_bytes = attention_scratch(l, node, 1);
     tnn__step_writes(st, parts);
@@ -200,6 +205,7 @@ static void lower_tiles(tnn__lowering *l, const tnn_tensor *node, tnn__attention
     tnn__step *st = tnn__lower_step(l, node, tnn__steps_for(node)->attn_tile);
     if (!st) return;
     st->state = s;
+    st->check = check_slots;
     st->n_tasks = shape_of(node).n_kv_head * tnn__n_tasks(node->ne[2], s->rows_per_task);
     st->scratch_bytes = attention_scratch(l, node, s->rows_per_task);
     tnn__step_writes(st, out);

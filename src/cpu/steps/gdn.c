@@ -126,14 +126,13 @@ static tnn__obj spans_of(tnn__lowering *l, const tnn_tensor *node, const tnn_ten
     return spans;
 }
 
-/* Slots must lie within the state, whose tensor is the layer's own. */
-static tnn_status check_slots(const tnn__program *p, const tnn_tensor *slots, int64_t n_slots, tnn_error *err) {
+tnn_status tnn__check_slots(const tnn__program *p, const tnn_tensor *slots, int64_t n_slots, tnn_error *err) {
     const int32_t *values = slots ? tnn__ptr(p, p->obj_of_node[slots->index]) : NULL;
     for (int64_t t = 0; values && t < slots->ne[0]; t++) {
         if (values[t] < 0 || values[t] >= n_slots) {
             return tnn__fail(err, TNN_E_RANGE,
-                             "slot %" PRId32 " of row %" PRId64 " is outside the state's %" PRId64 " slots", values[t],
-                             t, n_slots);
+                             "slot %" PRId32 " of row %" PRId64 " is outside the %" PRId64 " there are", values[t], t,
+                             n_slots);
         }
     }
     return TNN_OK;
@@ -143,7 +142,7 @@ static tnn_status check_slots(const tnn__program *p, const tnn_tensor *slots, in
 
 static tnn_status check_conv(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const tnn_tensor *state = st->node->src[4];
-    return state ? check_slots(p, st->node->src[3], state->ne[2], err) : TNN_OK;
+    return state ? tnn__check_slots(p, st->node->src[3], state->ne[2], err) : TNN_OK;
 }
 
 void tnn__lower_conv1d_silu(tnn__lowering *l, const tnn_tensor *node) {
@@ -197,7 +196,7 @@ static int64_t count_delta_net(const tnn__program *p, const tnn__step *st) {
 
 static tnn_status check_delta_net(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const tnn_tensor *state = st->node->src[7];
-    return state ? check_slots(p, st->node->src[6], state->ne[3], err) : TNN_OK;
+    return state ? tnn__check_slots(p, st->node->src[6], state->ne[3], err) : TNN_OK;
 }
 
 static tnn__step *lower_delta_net(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, const span_state *rows,

@@ -19,10 +19,11 @@ tnn__step *tnn__lower_simple(tnn__lowering *l, const tnn_tensor *node, tnn__run_
     return st;
 }
 
+/* Of rows and of its way back: sources table or its gradient, ids. */
 static tnn_status check_rows(const tnn__program *p, const tnn__step *st, tnn_error *err) {
-    const tnn_tensor *table = st->node->src[0];
-    const int32_t *ids = tnn__ptr(p, st->obj[2]);
-    for (int64_t t = 0; t < st->n_rows; t++) {
+    const tnn_tensor *table = st->node->src[0], *from = st->node->src[1];
+    const int32_t *ids = tnn__ptr(p, p->obj_of_node[from->index]);
+    for (int64_t t = 0; t < from->ne[0]; t++) {
         if (ids[t] < 0 || ids[t] >= table->ne[1]) {
             return tnn__fail(err, TNN_E_RANGE,
                              "id %" PRId32 " at index %" PRId64 " is outside 0..%" PRId64 " (rows of %s)", ids[t], t,
@@ -87,18 +88,14 @@ void tnn__lower_rope_angles(tnn__lowering *l, const tnn_tensor *node) {
 
 static tnn_status check_kv_append(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const tnn_tensor *cache = st->node->src[0];
-    const int32_t *positions = tnn__ptr(p, st->obj[2]), *slots = tnn__ptr(p, st->obj[3]);
+    const int32_t *positions = tnn__ptr(p, st->obj[2]);
     for (int64_t t = 0; t < st->n_rows; t++) {
         if (positions[t] < 0 || positions[t] >= cache->ne[1]) {
             return tnn__fail(err, TNN_E_FULL, "position %" PRId32 " is outside the cache of %" PRId64 " positions",
                              positions[t], cache->ne[1]);
         }
-        if (slots && (slots[t] < 0 || slots[t] >= cache->ne[3])) {
-            return tnn__fail(err, TNN_E_RANGE, "slot %" PRId32 " is outside the cache of %" PRId64 " slots", slots[t],
-                             cache->ne[3]);
-        }
     }
-    return TNN_OK;
+    return tnn__check_slots(p, st->node->src[3], cache->ne[3], err);
 }
 
 static void run_kv_append(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
@@ -167,18 +164,19 @@ void tnn__lower_rms_norm_back(tnn__lowering *l, const tnn_tensor *node) {
 }
 
 /* Sums into a gradient: obj[0] is read and written; the sources after it are read. */
-static void lower_sum(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int64_t n_tasks) {
+static tnn__step *lower_sum(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int64_t n_tasks) {
     tnn__obj src[TNN__MAX_SRC] = {0};
     for (int i = 0; i < node->n_src; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
     tnn__step *st = tnn__lower_step(l, node, run);
-    if (!st) return;
+    if (!st) return NULL;
     st->n_tasks = n_tasks;
     tnn__step_writes(st, src[0]);
     for (int i = 1; i < node->n_src; i++) {
         tnn__step_reads(st, src[i]);
     }
+    return st;
 }
 
 void tnn__lower_accumulate(tnn__lowering *l, const tnn_tensor *node) {
@@ -191,5 +189,6 @@ void tnn__lower_bias_grad(tnn__lowering *l, const tnn_tensor *node) {
 }
 
 void tnn__lower_rows_back(tnn__lowering *l, const tnn_tensor *node) {
-    lower_sum(l, node, tnn__steps_for(node)->rows_back, tnn__n_tasks(node->ne[0], TNN__COLUMN_CHUNK));
+    tnn__step *st = lower_sum(l, node, tnn__steps_for(node)->rows_back, tnn__n_tasks(node->ne[0], TNN__COLUMN_CHUNK));
+    if (st) st->check = check_rows; /* the forward, whose check would do, may not be in the program */
 }

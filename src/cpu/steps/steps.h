@@ -105,6 +105,9 @@ static inline size_t tnn__added_bytes(const tnn_tensor *node, int64_t rows_per_t
     return (size_t)(TNN__ADDED_COLUMNS * rows_per_task) * tnn__real_bytes(node);
 }
 
+/* Slots of rows (NULL: none are given) must lie within what a layer's cache or state has. */
+tnn_status tnn__check_slots(const tnn__program *p, const tnn_tensor *slots, int64_t n_slots, tnn_error *err);
+
 /* --- attention: obj out (or parts), lse (may be missing), ranges, q, k, v, slots, mask; joining: parts --- */
 
 enum {
