@@ -77,6 +77,7 @@ typedef struct tnn_batch_buffer {
     tnn_allocator allocator;
 } tnn_batch_buffer;
 
+/* On failure b is empty: E_ARG unless 1 <= n_rows < 2^31, E_NOMEM. */
 TNN_API tnn_status tnn_batch_buffer_init(tnn_batch_buffer *b, int64_t n_rows, const tnn_allocator *allocator,
                                          tnn_error *err);
 TNN_API void tnn_batch_buffer_free(tnn_batch_buffer *b); /* safe on a zeroed one */

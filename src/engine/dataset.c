@@ -8,6 +8,7 @@
 #include "base/rng.h"
 
 #define MAX_LENGTH ((int64_t)1 << 20)
+#define MAX_ROWS   ((int64_t)INT32_MAX) /* a row is a number of 32 bits */
 #define MAX_TEXT   ((size_t)1 << 30)
 
 tnn_dataset_options tnn_dataset_options_default(void) {
@@ -166,8 +167,11 @@ static int64_t shuffled_index(uint64_t seed, int64_t epoch, int64_t index, int64
 /* --- batches --- */
 
 tnn_status tnn_batch_buffer_init(tnn_batch_buffer *b, int64_t n_rows, const tnn_allocator *allocator, tnn_error *err) {
+    *b = (tnn_batch_buffer){0};
+    if (n_rows < 1 || n_rows > MAX_ROWS)
+        return tnn__fail(err, TNN_E_ARG, "a batch of %" PRId64 " rows: give 1 to %" PRId64, n_rows, MAX_ROWS);
+    size_t n = (size_t)n_rows;
     *b = (tnn_batch_buffer){.n_rows = n_rows, .allocator = *tnn__allocator_or_default(allocator)};
-    size_t n = n_rows > 0 ? (size_t)n_rows : 0;
     b->ids = tnn__calloc_array(&b->allocator, 5 * n, sizeof *b->ids);
     b->weights = tnn__calloc_array(&b->allocator, n, sizeof *b->weights);
     if (!b->ids || !b->weights) {

@@ -474,6 +474,19 @@ static void test_targets_of_answers(void **state) {
     tnn_dataset_free(d);
 }
 
+static void test_batches_of_no_rows(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {0, -1, -3, INT64_MIN, (int64_t)INT32_MAX + 1, INT64_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        tnn_batch_buffer b;
+        tnn_error err;
+        assert_int_equal(tnn_batch_buffer_init(&b, sizes[i], NULL, &err), TNN_E_ARG);
+        assert_null(b.ids);
+        assert_int_equal(b.n_rows, 0);
+        tnn_batch_buffer_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds_of_rows),
@@ -488,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_order_is_a_permutation),
         cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_batches_of_no_rows),
         cmocka_unit_test(test_targets_of_answers),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
