@@ -120,18 +120,7 @@ static tnn_tensor *copy_half(adapter_file *f, const tnn_gguf_tensor *t) {
         return NULL;
     }
     tnn_tensor *to = tnn_store_tensor(f->model->adapters, name, TNN_TYPE_F32, 2, t->ne, f->err);
-    if (!to) return NULL;
-    int64_t n = tnn_tensor_elements(to);
-    const tnn_allocator *a = &f->model->session->alloc;
-    float *values = tnn__calloc_array(a, (size_t)n, sizeof *values);
-    if (!values) {
-        tnn__fail_nomem(f->err, t->name.data, (size_t)n * sizeof *values);
-        return NULL;
-    }
-    tnn_status status = tnn_dequantize_row((tnn_type)t->type, t->data, values, n);
-    if (!status) status = tnn_tensor_write(to, 0, values, (size_t)n * sizeof *values, f->err);
-    tnn__free_array(a, values, (size_t)n, sizeof *values);
-    return status ? NULL : to;
+    return to && tnn_tensor_copy_from_gguf(to, t, f->err) == TNN_OK ? to : NULL;
 }
 
 static bool ends_with(const tnn_gguf_tensor *t, const char *suffix, char *base) {
