@@ -377,17 +377,8 @@ const tnn_gguf_tensor *tnn_gguf_tensor_at(const tnn_gguf *g, int64_t i) {
     return i >= 0 && (uint64_t)i < g->n_tensors ? &g->tensors[i] : NULL;
 }
 
-static void release_in(const tnn__file_view *view, const tnn_gguf_tensor *t) {
-    const uint8_t *data = t->data;
-    if (view->mapped && data >= view->data && data < view->data + view->size) {
-        size_t begin = (size_t)(data - view->data);
-        tnn__file_view_release(view, begin, begin + t->n_bytes);
-    }
-}
-
 void tnn__gguf_release(const tnn_gguf *g, const tnn_gguf_tensor *t) {
-    release_in(&g->view, t);
-    for (size_t i = 0; i < g->n_more_shards; i++) {
-        release_in(&g->more_shards[i]->view, t);
-    }
+    const tnn_gguf *shard = t->shard > 0 ? g->more_shards[t->shard - 1] : g;
+    size_t begin = (size_t)t->file_offset;
+    tnn__file_view_release(&shard->view, begin, begin + t->n_bytes);
 }
