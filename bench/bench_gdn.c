@@ -24,7 +24,7 @@ typedef struct problem {
 
 static void probe(tnn_isa isa) {
     tnn__team *team;
-    tnn__probe p;
+    tnn_probe p;
     tnn_error err;
     if (tnn__team_new(&team, 1, &tnn__libc_allocator, &err) != TNN_OK ||
         tnn__probe_run(&p, team, isa, &tnn__libc_allocator, &err) != TNN_OK) {

@@ -15,7 +15,7 @@ int main(int argc, char **argv) {
     }
     for (int n_threads = 1; n_threads <= 2; n_threads++) {
         tnn__team *team;
-        tnn__probe p;
+        tnn_probe p;
         tnn_error err;
         if (tnn__team_new(&team, n_threads, &tnn__libc_allocator, &err) != TNN_OK ||
             tnn__probe_run(&p, team, (tnn_isa)isa, &tnn__libc_allocator, &err) != TNN_OK) {

@@ -34,8 +34,6 @@ typedef struct patience {
 static const patience epoch_patience = {1500, 0};
 static const patience barrier_patience = {100, 200};
 
-#define MAX_THREADS 1024
-
 typedef struct team_worker {
     tnn__team *team;
     int index;
@@ -138,8 +136,8 @@ static int start_workers(tnn__team *team) {
 
 tnn_status tnn__team_new(tnn__team **out, int n_threads, const tnn_allocator *a, tnn_error *err) {
     *out = NULL;
-    if (n_threads < 1 || n_threads > MAX_THREADS) {
-        return tnn__fail(err, TNN_E_RANGE, "%d threads asked for; use 1 to %d", n_threads, MAX_THREADS);
+    if (n_threads < 1 || n_threads > TNN__MAX_THREADS) {
+        return tnn__fail(err, TNN_E_RANGE, "%d threads asked for; use 1 to %d", n_threads, TNN__MAX_THREADS);
     }
     a = tnn__allocator_or_default(a);
     tnn__team *team = tnn__calloc(a, sizeof *team, _Alignof(tnn__team));

@@ -10,9 +10,11 @@
 #include <tinynn/allocator.h>
 #include <tinynn/status.h>
 
+#define TNN__MAX_THREADS 1024
+
 typedef struct tnn__team tnn__team;
 
-/* n_threads >= 1. Workers sleep between runs after a short spin. */
+/* E_RANGE unless 1 <= n_threads <= TNN__MAX_THREADS. Workers sleep between runs after a short spin. */
 tnn_status tnn__team_new(tnn__team **out, int n_threads, const tnn_allocator *a, tnn_error *err);
 void tnn__team_free(tnn__team *team);
 int tnn__team_size(const tnn__team *team);

@@ -73,15 +73,16 @@ static int usable_processors(void) {
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
 #endif
     long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 && n < 1024 ? (int)n : 1;
+    return n > 0 && n <= TNN__MAX_THREADS ? (int)n : 1;
 }
 
 tnn_status tnn_session_new(tnn_session **out, const tnn_session_options *options, tnn_error *err) {
     *out = NULL;
     tnn_session_options defaults = tnn_session_options_default();
     if (!options) options = &defaults;
-    if (options->n_threads < 0 || options->n_threads > 1024) {
-        return tnn__fail(err, TNN_E_ARG, "%d threads: give 1 to 1024, or 0 for one per processor", options->n_threads);
+    if (options->n_threads < 0 || options->n_threads > TNN__MAX_THREADS) {
+        return tnn__fail(err, TNN_E_ARG, "%d threads: give 1 to %d, or 0 for one per processor", options->n_threads,
+                         TNN__MAX_THREADS);
     }
     const tnn_allocator *a = tnn__allocator_or_default(options->allocator);
     tnn__cpu_backend *b = tnn__calloc(a, sizeof *b, TNN__ALIGN);

@@ -79,7 +79,7 @@ typedef struct probe_run {
     tnn__team *team;
     bursts bursts;
     uint64_t *memory;
-    tnn__probe best;
+    tnn_probe best;
 } probe_run;
 
 /* Every worker does the same burst; worker 0 takes the time from barrier to barrier. */
@@ -119,7 +119,7 @@ static void work(void *ctx, int worker) {
     measure_read(run, worker);
 }
 
-tnn_status tnn__probe_run(tnn__probe *out, tnn__team *team, tnn_isa isa, const tnn_allocator *a, tnn_error *err) {
+tnn_status tnn__probe_run(tnn_probe *out, tnn__team *team, tnn_isa isa, const tnn_allocator *a, tnn_error *err) {
     probe_run run = {.team = team, .bursts = bursts_of(isa)};
     run.memory = tnn__alloc(a, READ_BYTES, TNN__ALIGN);
     if (!run.memory) return tnn__fail_nomem(err, "measuring memory", READ_BYTES);

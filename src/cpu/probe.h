@@ -1,22 +1,13 @@
-/*
- * What this machine can do at most, measured in a quarter of a second: the limits that a benchmark states its share
- * of. Other programs on the machine lower all three.
- */
+/* The measuring behind tnn_probe_machine, by a team that is there. */
 #ifndef TNN_CPU_PROBE_H
 #define TNN_CPU_PROBE_H
 
-#include <tinynn/isa.h>
+#include <tinynn/probe.h>
 
 #include "base/threads.h"
 
-typedef struct tnn__probe {
-    double f32_gflops; /* products and sums of F32 in registers, each counted */
-    double int8_gops;  /* products of bytes summed to 32 bits, likewise */
-    double read_gbps;  /* memory read in order, by all threads together; 1e9 bytes */
-} tnn__probe;
-
 /* By all threads of the team at once, with what `isa` (available here) has. Needs 256 MiB for the time it runs. */
-tnn_status tnn__probe_run(tnn__probe *out, tnn__team *team, tnn_isa isa, const tnn_allocator *a, tnn_error *err);
+tnn_status tnn__probe_run(tnn_probe *out, tnn__team *team, tnn_isa isa, const tnn_allocator *a, tnn_error *err);
 
 /*
  * A burst of about n operations that depend on nothing but registers; returns how many there were. *sink keeps the

@@ -14,8 +14,6 @@
 #include "base/error.h"
 #include "base/file.h"
 
-#define MAX_EVENTS ((size_t)1 << 31)
-
 struct tnn__events {
     tnn_allocator alloc;
     FILE *file;
@@ -49,7 +47,7 @@ static tnn_status cut(const char *path, int64_t keep_step, const tnn_allocator *
     char *text;
     size_t size;
     if (access(path, F_OK) != 0) return TNN_OK;
-    tnn_status status = tnn__file_read(path, MAX_EVENTS, a, &text, &size, err);
+    tnn_status status = tnn__file_read(path, TNN__EVENTS_MAX_BYTES, a, &text, &size, err);
     if (status) return status;
     size_t keep = kept_bytes(text, size, keep_step);
     tnn__free(a, text, size + 1, 1);
@@ -141,7 +139,7 @@ bool tnn__events_last(const char *path, const char *kind, const char *const *nam
     size_t size;
     bool found = false;
     a = tnn__allocator_or_default(a);
-    if (tnn__file_read(path, MAX_EVENTS, a, &text, &size, NULL)) return false;
+    if (tnn__file_read(path, TNN__EVENTS_MAX_BYTES, a, &text, &size, NULL)) return false;
     for (size_t end = size; end > 0 && !found;) {
         size_t begin = end - 1;
         while (begin > 0 && text[begin - 1] != '\n') {

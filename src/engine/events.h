@@ -12,6 +12,8 @@
 #include <tinynn/allocator.h>
 #include <tinynn/status.h>
 
+#define TNN__EVENTS_MAX_BYTES ((size_t)1 << 31) /* a longer file is not read */
+
 typedef struct tnn__events tnn__events;
 
 /*

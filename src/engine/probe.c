@@ -6,15 +6,13 @@
 #include "cpu/probe.h"
 
 tnn_status tnn_probe_machine(tnn_probe *out, int n_threads, tnn_isa isa, tnn_error *err) {
-    if (n_threads < 1 || n_threads > 1024)
-        return tnn__fail(err, TNN_E_ARG, "%d threads to measure with: give 1 to 1024", n_threads);
+    if (n_threads < 1 || n_threads > TNN__MAX_THREADS)
+        return tnn__fail(err, TNN_E_ARG, "%d threads to measure with: give 1 to %d", n_threads, TNN__MAX_THREADS);
     if (!tnn_isa_available(isa)) return tnn__fail(err, TNN_E_ARG, "this machine has no level %s", tnn_isa_name(isa));
     tnn__team *team;
-    tnn__probe found;
     tnn_status status = tnn__team_new(&team, n_threads, &tnn__libc_allocator, err);
     if (status != TNN_OK) return status;
-    status = tnn__probe_run(&found, team, isa, &tnn__libc_allocator, err);
+    status = tnn__probe_run(out, team, isa, &tnn__libc_allocator, err);
     tnn__team_free(team);
-    if (status == TNN_OK) *out = (tnn_probe){found.f32_gflops, found.int8_gops, found.read_gbps};
     return status;
 }

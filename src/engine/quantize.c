@@ -235,8 +235,9 @@ tnn_status tnn_quantize_file(const tnn_gguf *g, const char *path, tnn_file_type 
                              const tnn_quantize_options *options, tnn_quantize_result *result, tnn_error *err) {
     tnn_quantize_options standard = tnn_quantize_options_default();
     tnn__conversion c = {.g = g, .file_type = (int32_t)target, .options = options ? options : &standard};
-    if (c.options->n_threads < 1 || c.options->n_threads > 1024)
-        return tnn__fail(err, TNN_E_ARG, "n_threads is %d; it goes from 1 to 1024", c.options->n_threads);
+    if (c.options->n_threads < 1 || c.options->n_threads > TNN__MAX_THREADS)
+        return tnn__fail(err, TNN_E_ARG, "n_threads is %d; it goes from 1 to %d", c.options->n_threads,
+                         TNN__MAX_THREADS);
     const tnn_allocator *a = tnn__allocator_or_default(c.options->allocator);
     size_t n = (size_t)tnn_gguf_n_tensors(g);
     int32_t *types = tnn__calloc_array(a, n, sizeof *types);

@@ -16,10 +16,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/locale.h"
+#include "engine/events.h"
 #include "text/unicode.h"
 
 #define PATH_SIZE  4096
-#define MAX_EVENTS ((size_t)1 << 31)
 #define MAX_SERIES 64
 #define MAX_POINTS 2000 /* drawn; more are thinned */
 
@@ -101,7 +101,7 @@ static void read_event(report *r, json_t *event) {
 static tnn_status read_events(report *r, const char *path) {
     char *text;
     size_t size;
-    tnn_status status = tnn__file_read(path, MAX_EVENTS, &r->alloc, &text, &size, r->err);
+    tnn_status status = tnn__file_read(path, TNN__EVENTS_MAX_BYTES, &r->alloc, &text, &size, r->err);
     if (status) return status;
     for (size_t at = 0; at < size;) {
         const char *end = memchr(text + at, '\n', size - at);
@@ -206,7 +206,7 @@ static void put_curve(report *r, const series *s) {
     put_axes(r, &f);
     put(r, "<polyline points=\"");
     for (size_t i = 0; i < s->n; i += stride) {
-        if (isfinite(s->points[i].y)) put(r, "%.1f,%.1f ", to_x(&f, s->points[i].x), to_y(&f, s->points[i].y));
+        put(r, "%.1f,%.1f ", to_x(&f, s->points[i].x), to_y(&f, s->points[i].y));
     }
     put(r, "%.1f,%.1f\" /></svg></figure>\n", to_x(&f, s->points[s->n - 1].x), to_y(&f, s->points[s->n - 1].y));
 }

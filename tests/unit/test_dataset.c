@@ -479,7 +479,6 @@ static void test_batches_of_no_rows(void **state) {
     static const int64_t sizes[] = {0, -1, -3, INT64_MIN, (int64_t)INT32_MAX + 1, INT64_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         tnn_batch_buffer b;
-        tnn_error err;
         assert_int_equal(tnn_batch_buffer_init(&b, sizes[i], NULL, &err), TNN_E_ARG);
         assert_null(b.ids);
         assert_int_equal(b.n_rows, 0);
