@@ -154,13 +154,8 @@ static const family *find_family(const tnn_gguf *g, tnn_error *err) {
     for (size_t i = 0, at = 0; i < N_FAMILIES; i++) {
         at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", families[i].name);
     }
-    char name[64];
-    size_t n = arch.size < sizeof name - 1 ? arch.size : sizeof name - 1;
-    for (size_t i = 0; i < n; i++) {
-        name[i] = arch.data[i] >= ' ' && arch.data[i] < 127 ? arch.data[i] : '?';
-    }
-    name[n] = 0;
-    tnn__fail(err, TNN_E_UNSUPPORTED, "architecture \"%s\" is not known; tinynn runs %s", name, known);
+    tnn__fail(err, TNN_E_UNSUPPORTED, "architecture \"%.*s\" is not known; tinynn runs %s",
+              (int)(arch.size < 64 ? arch.size : 64), arch.data, known);
     return NULL;
 }
 
