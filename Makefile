@@ -16,7 +16,7 @@ JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 DEPS   ?= install
 PROMPT ?= What is gravity?
 
-CONFIGURE = cmake -S . -B $(BUILD) -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_ARGS)
+CONFIGURE = cmake -S . -B $(BUILD) -G Ninja -DCMAKE_INSTALL_PREFIX="$(PREFIX)" $(CMAKE_ARGS)
 BUILD_CMD = cmake --build $(BUILD) -j $(JOBS)
 
 .PHONY: all deps configure test demo demo-real install format clean

@@ -92,7 +92,8 @@ static int close_sink(sink *s, const char *out, int code) {
         tnn_output_file_abort(s->whole);
     }
     if (s->whole) return s->failed ? ui_error(UI_FAILURE, "%s", s->why.text) : code;
-    if (s->stream != stdout && fclose(s->stream) != 0 && !s->failed) {
+    if (s->stream == stdout) return s->failed ? UI_FAILURE : code; /* ui_finish tells it */
+    if (fclose(s->stream) != 0 && !s->failed) {
         s->failed = true;
         snprintf(s->why.text, sizeof s->why.text, "%s", strerror(errno));
     }

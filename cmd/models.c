@@ -405,6 +405,8 @@ static int match(const model_list *list, const char *model, char **path) {
 
 int models_find(const char *model, char **path) {
     *path = NULL;
+    if (strcmp(model, "-") == 0)
+        return ui_error(UI_USAGE, "a model is not read from standard input; name a GGUF file, or a model of tnn list");
     struct stat st;
     int rc = stat(model, &st);
     if (rc == 0 && S_ISDIR(st.st_mode)) return ui_error(UI_USAGE, "%s is a folder; name the GGUF file in it", model);

@@ -44,6 +44,9 @@ cc "$work/main.c" $(pkg-config --cflags --libs tinynn) -o "$work/by_pkg_config"
 case $version in 0.*) soname=libtnn.so.${version%.*} ;; *) soname=libtnn.so.${version%%.*} ;; esac
 [ -e "$library/$soname" ] || { echo "no $soname beside version $version" >&2; exit 1; }
 
+# A prefix may have a space in it.
+make -C "$root" -n configure PREFIX='/a b' | grep -qF -- '-DCMAKE_INSTALL_PREFIX="/a b"' || { echo "PREFIX is cut at a space" >&2; exit 1; }
+
 # As README.md says.
 for example in "$root"/examples/*.c; do
     cc -O2 "$example" $(pkg-config --cflags --libs tinynn) -lm -o "$work/$(basename "$example" .c)"

@@ -135,7 +135,7 @@ typedef struct tnn_generate_result {
  * Prompt, then sample until an end. New ids are in tnn_seq_ids after n_prompt: all n_generated of them, the last one
  * too, although it is not in the cache (nobody asked for what follows it; a prompt that goes on from here computes it)
  * and tnn_seq_length does not count it. E_CANCELLED when on_batch stopped the prompt. E_ARG for parameters that are not
- * numbers or out of range (named); an empty prompt is E_ARG.
+ * numbers or out of range (named), and for a stop that is NULL; an empty prompt is E_ARG.
  */
 TNN_API tnn_status tnn_seq_generate(tnn_seq *q, const int32_t *prompt, int64_t n_prompt,
                                     const tnn_generate_options *options, tnn_generate_result *result, tnn_error *err);

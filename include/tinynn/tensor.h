@@ -79,7 +79,7 @@ TNN_API void tnn_graph_free(tnn_graph *g); /* NULL is allowed; its plans must ha
 /*
  * What a graph is for, chosen before its first node. INFER: activations meet quantised weights in int8. TRAIN: they
  * stay F32 and quantised weights are dequantised in panels, so that gradients are those of what was computed. CHECK:
- * all activations are F64, on reference kernels; for gradient checks. E_STATE once there are nodes.
+ * all activations are F64, on reference kernels; for gradient checks. E_STATE once there are nodes, E_ARG for no mode.
  */
 typedef enum tnn_graph_mode { TNN_GRAPH_INFER, TNN_GRAPH_TRAIN, TNN_GRAPH_CHECK } tnn_graph_mode;
 TNN_API tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_error *err);
@@ -99,9 +99,9 @@ TNN_API tnn_status tnn_graph_status(const tnn_graph *g, tnn_error *err);
 /* Latches an error found by the caller (a layer kind that is unknown, say). */
 TNN_API void tnn_graph_fail(tnn_graph *g, tnn_status status, const char *text);
 
-/* A value the caller supplies before each run (token ids, positions). */
+/* A value the caller supplies before each run (token ids, positions). name may be NULL: none. */
 TNN_API tnn_tensor *tnn_input(tnn_graph *g, const char *name, tnn_type type, int n_dims, const int64_t *ne);
-/* Keeps t readable after a run, under a name (a tap); returns t. */
+/* Keeps t readable after a run, under a name (a tap), NULL: none; returns t. */
 TNN_API tnn_tensor *tnn_output(tnn_graph *g, tnn_tensor *t, const char *name);
 TNN_API int64_t tnn_graph_n_outputs(const tnn_graph *g);
 TNN_API tnn_tensor *tnn_graph_output_at(const tnn_graph *g, int64_t i);

@@ -160,6 +160,8 @@ tnn_tensor *tnn__graph_clone(tnn_graph *g, const tnn_tensor *node, tnn_tensor *c
 
 tnn_status tnn_graph_set_mode(tnn_graph *g, tnn_graph_mode mode, tnn_error *err) {
     if (g->n_nodes > 0) return tnn__fail(err, TNN_E_STATE, "the mode of a graph is set before its first node");
+    if (mode != TNN_GRAPH_INFER && mode != TNN_GRAPH_TRAIN && mode != TNN_GRAPH_CHECK)
+        return tnn__fail(err, TNN_E_ARG, "%d is no mode of a graph: give INFER, TRAIN or CHECK", (int)mode);
     g->mode = mode;
     g->bf16 = false;
     return TNN_OK;
@@ -182,6 +184,7 @@ tnn_tensor *tnn_checkpoint(tnn_graph *g, tnn_tensor *x) {
 
 tnn_tensor *tnn_input(tnn_graph *g, const char *name, tnn_type type, int n_dims, const int64_t *ne) {
     if (tnn__graph_skip(g, 0, NULL)) return NULL;
+    if (!name) name = "";
     tnn_tensor t = {.is_input = true};
     if (!tnn__tensor_set_shape(&t, type, n_dims, ne)) {
         return tnn__graph_error(g, TNN_E_SHAPE, "input %s: impossible shape", name);
@@ -193,6 +196,7 @@ tnn_tensor *tnn_input(tnn_graph *g, const char *name, tnn_type type, int n_dims,
 
 tnn_tensor *tnn_output(tnn_graph *g, tnn_tensor *t, const char *name) {
     if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){t})) return NULL;
+    if (!name) name = "";
     if (tnn__is_persistent(t))
         return tnn__graph_error(g, TNN_E_ARG, "output %s: a persistent tensor is read directly", name);
     if (t->graph != g) return tnn__graph_error(g, TNN_E_ARG, "output %s belongs to another graph", name);

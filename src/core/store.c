@@ -130,6 +130,10 @@ tnn_tensor *tnn_store_tensor(tnn_store *st, const char *name, tnn_type type, int
 
 tnn_tensor *tnn_store_borrow(tnn_store *st, const char *name, tnn_type type, int n_dims, const int64_t *ne,
                              const void *data, tnn_error *err) {
+    if (!data) {
+        tnn__fail(err, TNN_E_ARG, "tensor %s: there is no memory to borrow", label(name));
+        return NULL;
+    }
     tnn_tensor *t = add_record(st, name, type, n_dims, ne, err);
     if (!t) return NULL;
     /* Never written through: tnn_tensor_write refuses borrowed tensors, and no op writes to weights. */
@@ -140,6 +144,10 @@ tnn_tensor *tnn_store_borrow(tnn_store *st, const char *name, tnn_type type, int
 
 tnn_tensor *tnn_store_view(tnn_store *st, const char *name, tnn_tensor *base, size_t offset, tnn_type type, int n_dims,
                            const int64_t *ne, tnn_error *err) {
+    if (!base) {
+        tnn__fail(err, TNN_E_ARG, "tensor %s: there is no tensor to be a part of", label(name));
+        return NULL;
+    }
     tnn_tensor *t = add_record(st, name, type, n_dims, ne, err);
     if (!t) return NULL;
     if (base->store != st || base->borrowed || offset % TNN__ALIGN != 0 || offset > base->bytes ||

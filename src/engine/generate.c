@@ -153,6 +153,19 @@ static tnn_status generate_all(generation *gen, const int32_t *prompt, int64_t n
     return end == FAILED ? gen->err->status : finish_text(gen);
 }
 
+static tnn_status check_options(const tnn_generate_options *o, tnn_error *err) {
+    if (o->n_predict < -1) {
+        return tnn__fail(err, TNN_E_ARG, "%" PRId64 " tokens to predict: give 0 or more, or -1 for no limit",
+                         o->n_predict);
+    }
+    if (o->n_stops < 0 || (o->n_stops > 0 && !o->stops))
+        return tnn__fail(err, TNN_E_ARG, "%d stop strings, which are not there: give as many as n_stops says",
+                         o->n_stops);
+    for (int i = 0; i < o->n_stops; i++)
+        if (!o->stops[i]) return tnn__fail(err, TNN_E_ARG, "stop string %d is NULL: give a string", i);
+    return TNN_OK;
+}
+
 tnn_status tnn_seq_generate(tnn_seq *q, const int32_t *prompt, int64_t n_prompt, const tnn_generate_options *options,
                             tnn_generate_result *result, tnn_error *err) {
     tnn_generate_options defaults = tnn_generate_options_default();
@@ -166,14 +179,12 @@ tnn_status tnn_seq_generate(tnn_seq *q, const int32_t *prompt, int64_t n_prompt,
         .held.allocator = &q->session->alloc,
     };
     *gen.result = (tnn_generate_result){.n_prompt = n_prompt};
-    if (gen.options->n_predict < -1) {
-        return tnn__fail(err, TNN_E_ARG, "%" PRId64 " tokens to predict: give 0 or more, or -1 for no limit",
-                         gen.options->n_predict);
-    }
+    tnn_status status = check_options(gen.options, err);
+    if (status) return status;
     const tnn_tokenizer *tokenizer = tnn_model_tokenizer(q->model);
     const tnn_allocator *a = &q->session->alloc;
     int32_t n_vocab = (int32_t)tnn_model_hparams(q->model)->n_vocab;
-    tnn_status status = tnn_sampler_new(&gen.sampler, &gen.options->sampler, n_vocab, a, gen.err);
+    status = tnn_sampler_new(&gen.sampler, &gen.options->sampler, n_vocab, a, gen.err);
     if (!status && tokenizer) status = tnn_detokenizer_new(&gen.detokenizer, tokenizer, 0, a, gen.err);
     if (!status) status = generate_all(&gen, prompt, n_prompt);
     tnn_sampler_free(gen.sampler);

@@ -31,7 +31,7 @@ static const struct {
     {TNN_SPECIAL_FIM_SEPARATOR, "tokenizer.ggml.fim_sep_token_id"},
 };
 
-/* Where the file has no key: the first of these that is a token. */
+/* Where the file has no key: the first of these that is a token; it is a control token then, as in llama.cpp. */
 static const struct {
     tnn_special_token which;
     const char *texts[11];
@@ -95,8 +95,10 @@ static void find_by_text(tnn_tokenizer *t) {
     for (size_t i = 0; i < sizeof id_texts / sizeof id_texts[0]; i++) {
         int32_t *id = &t->special[id_texts[i].which];
         size_t n = sizeof id_texts[i].texts / sizeof id_texts[i].texts[0];
+        if (*id >= 0) continue;
         for (size_t k = 0; k < n && id_texts[i].texts[k] && *id < 0; k++)
             *id = find(t, id_texts[i].texts[k]);
+        if (*id >= 0) t->types[*id] = TNN_TOKEN_CONTROL;
     }
 }
 

@@ -65,6 +65,7 @@ for name in acme/Tiny-GGUF/tiny-Q8_0 tiny-q8_0 tinyllama:latest tinyllama some-m
 done
 expect_error 2 'acme/Tiny-GGUF/tiny-Q8_0' 'tinyllama:latest' 'more of the name' -- "$TNN" show tiny
 expect_error 2 "called 'unheard-of'" 'tnn list' -- "$TNN" show unheard-of
+expect_error 2 'standard input' -- "$TNN" show - <"$TNN" # and not whatever model has a dash in its name
 expect_error 2 "called 'her.gguf'" -- "$TNN" show her.gguf # a file name means that file
 
 # Where the environment points elsewhere, nothing else is looked at.

@@ -76,4 +76,7 @@ expect_error 2 'no-such-tap' 'resid_post' -- "$TNN" logits "$model" --prompt-ids
 expect_error 2 '--tap-out' -- "$TNN" logits "$model" --prompt-ids 1 -o rows --tap-out x
 if [ -w /dev/full ]; then
     expect_error 1 '/dev/full' 'No space left' -- "$TNN" logits "$model" --prompt-ids "$ids" -o /dev/full
+    code=0
+    "$TNN" logits "$model" --prompt-ids "$ids" -o - >/dev/full 2>err || code=$?
+    [ $code -eq 1 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q 'standard output' err || fail "a full standard output: $(cat err)"
 fi

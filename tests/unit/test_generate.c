@@ -196,6 +196,26 @@ static void test_numbers_of_tokens(void **state) {
     tnn_seq_free(q);
 }
 
+static void test_stops_that_are_no_strings(void **state) {
+    (void)state;
+    static const char *const stops[] = {"x", NULL};
+    tnn_generate_options o = tnn_generate_options_default();
+    tnn_generate_result r;
+    tnn_error err;
+    tnn_seq *q = open_seq(model, 0);
+    o.stops = stops;
+    o.n_stops = 2;
+    assert_int_equal(tnn_seq_generate(q, (const int32_t[]){1}, 1, &o, &r, &err), TNN_E_ARG);
+    assert_non_null(strstr(err.text, "stop string 1"));
+    o.n_stops = -1;
+    assert_int_equal(tnn_seq_generate(q, (const int32_t[]){1}, 1, &o, &r, &err), TNN_E_ARG);
+    o.n_stops = 1;
+    o.stops = NULL;
+    assert_int_equal(tnn_seq_generate(q, (const int32_t[]){1}, 1, &o, &r, &err), TNN_E_ARG);
+    assert_int_equal(tnn_seq_length(q), 0);
+    tnn_seq_free(q);
+}
+
 static void test_prompts_that_are_refused(void **state) {
     (void)state;
     int32_t ids[CONTEXT + 1] = {0};
@@ -492,6 +512,7 @@ int main(void) {
         cmocka_unit_test(test_to_the_end_of_turn),
         cmocka_unit_test(test_past_the_end),
         cmocka_unit_test(test_numbers_of_tokens),
+        cmocka_unit_test(test_stops_that_are_no_strings),
         cmocka_unit_test(test_prompts_that_are_refused),
         cmocka_unit_test(test_context_ends_it),
         cmocka_unit_test(test_stop_strings),

@@ -426,13 +426,17 @@ static void expect_old_content(const char *name) {
     assert_int_equal(temp_dir_count(&dir), 1);
 }
 
-static void test_calls_out_of_order(void **state) {
-    (void)state;
+static void put_old_file(const char *name) {
     temp_dir_empty(&dir);
-    FILE *f = fopen(temp_path(&dir, "f.gguf"), "wb");
+    FILE *f = fopen(temp_path(&dir, name), "wb");
     assert_non_null(f);
     fputs("old", f);
     fclose(f);
+}
+
+static void test_calls_out_of_order(void **state) {
+    (void)state;
+    put_old_file("f.gguf");
     tnn_error err = {0};
 
     tnn_gguf_writer *w = new_writer();
@@ -458,8 +462,14 @@ static void test_calls_out_of_order(void **state) {
     assert_int_equal(tnn_gguf_add_tensor(w, "late", TNN_TYPE_F32, 0, NULL), TNN_E_STATE);
     tnn_gguf_writer_free(w);
     expect_old_content("f.gguf");
+}
 
-    w = begin_two_tensors("f.gguf");
+static void test_data_of_another_size(void **state) {
+    (void)state;
+    put_old_file("f.gguf");
+    tnn_error err = {0};
+
+    tnn_gguf_writer *w = begin_two_tensors("f.gguf");
     ok(tnn_gguf_write_data(w, pattern, 16));
     ok(tnn_gguf_write_data(w, pattern, 15));
     assert_int_equal(tnn_gguf_writer_finish(w, &err), TNN_E_STATE);
@@ -486,8 +496,14 @@ static void test_calls_out_of_order(void **state) {
     assert_int_equal(tnn_gguf_write_data(w, pattern, 1), TNN_E_ARG);
     tnn_gguf_writer_free(w);
     expect_old_content("f.gguf");
+}
 
-    w = begin_two_tensors("f.gguf");
+static void test_finished_once(void **state) {
+    (void)state;
+    put_old_file("f.gguf");
+    tnn_error err = {0};
+
+    tnn_gguf_writer *w = begin_two_tensors("f.gguf");
     tnn_gguf_writer_free(w);
     expect_old_content("f.gguf");
 
@@ -540,7 +556,8 @@ int main(void) {
         cmocka_unit_test(test_arrays_of_every_width), cmocka_unit_test(test_scalar_tensor),
         cmocka_unit_test(test_data_in_pieces),        cmocka_unit_test(test_copy_of_metadata),
         cmocka_unit_test(test_refused_metadata),      cmocka_unit_test(test_refused_tensors),
-        cmocka_unit_test(test_calls_out_of_order),    cmocka_unit_test(test_folder_that_is_not_there),
+        cmocka_unit_test(test_calls_out_of_order),    cmocka_unit_test(test_data_of_another_size),
+        cmocka_unit_test(test_finished_once),         cmocka_unit_test(test_folder_that_is_not_there),
         cmocka_unit_test(test_many_keys_and_tensors),
     };
     return cmocka_run_group_tests(tests, create_dir, remove_dir);

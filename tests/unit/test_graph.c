@@ -463,6 +463,24 @@ static void test_mode_after_compute_type(void **state) {
     assert_int_equal(tnn_graph_set_compute_type(g, TNN_TYPE_BF16, &err), TNN_OK);
     assert_int_equal(tnn_graph_set_mode(g, TNN_GRAPH_INFER, &err), TNN_OK);
     assert_false(g->bf16);
+    assert_int_equal(tnn_graph_set_mode(g, (tnn_graph_mode)3, &err), TNN_E_ARG);
+    assert_int_equal(g->mode, TNN_GRAPH_INFER);
+    tnn_graph_free(g);
+    tnn_session_free(s);
+}
+
+/* A tensor of a graph may go without a name, as one of a store may. */
+static void test_without_names(void **state) {
+    (void)state;
+    tnn_session *s = open_session(1);
+    tnn_graph *g;
+    tnn_error err;
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    tnn_tensor *x = tnn_input(g, NULL, TNN_TYPE_F32, 1, (const int64_t[]){4});
+    assert_string_equal(tnn_tensor_name(x), "");
+    assert_string_equal(tnn_tensor_name(tnn_output(g, x, NULL)), "");
+    assert_null(tnn_input(g, NULL, TNN_TYPE_F32, 0, NULL));
+    assert_int_equal(tnn_graph_status(g, &err), TNN_E_SHAPE);
     tnn_graph_free(g);
     tnn_session_free(s);
 }
@@ -498,6 +516,10 @@ static void test_store(void **state) {
     assert_null(tnn_store_view(st, NULL, owned, 64, TNN_TYPE_F32, 1, (const int64_t[]){32}, &err));
     assert_int_equal(err.status, TNN_E_RANGE);
     assert_non_null(strstr(err.text, "(unnamed)"));
+    assert_null(tnn_store_view(st, "part", NULL, 0, TNN_TYPE_F32, 1, (const int64_t[]){32}, &err));
+    assert_int_equal(err.status, TNN_E_ARG);
+    assert_null(tnn_store_borrow(st, "nothing", TNN_TYPE_F32, 1, (const int64_t[]){4}, NULL, &err));
+    assert_int_equal(err.status, TNN_E_ARG);
     tnn_store_free(st);
     tnn_session_free(s);
 }
@@ -516,6 +538,7 @@ int main(void) {
         cmocka_unit_test(test_operands_that_no_kernel_takes),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_mode_after_compute_type),
+        cmocka_unit_test(test_without_names),
         cmocka_unit_test(test_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

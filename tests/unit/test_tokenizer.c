@@ -203,6 +203,24 @@ static void special_tokens(void **state) {
     tnn_tokenizer_free(t);
 }
 
+/* Known by their texts, they are no text either, whatever the file calls them; a token of a key keeps its type. */
+static void fill_in_the_middle(void **state) {
+    (void)state;
+    tiny_vocab v = {0};
+    add_byte_alphabet(&v);
+    add_token(&v, "<fim_suffix>", TNN_TOKEN_USER_DEFINED, 0); /* 256 */
+    add_token(&v, "<F>", TNN_TOKEN_USER_DEFINED, 0);          /* 257 */
+    add_merge(&v, "x x");
+    add_key_u32(&v, "tokenizer.ggml.fim_pre_token_id", 257);
+    tnn_tokenizer *t = make(&v, "gpt2", "gpt-2");
+    assert_int_equal(tnn_tokenizer_special(t, TNN_SPECIAL_FIM_SUFFIX), 256);
+    assert_int_equal(tnn_tokenizer_special(t, TNN_SPECIAL_FIM_PREFIX), 257);
+    CHECK_IDS(t, "<fim_suffix>a", TNN_ENCODE_PARSE_SPECIAL, 256, 'a');
+    CHECK_IDS(t, "<fim_suffix>", 0, '<', 'f', 'i', 'm', '_', 's', 'u', 'f', 'f', 'i', 'x', '>');
+    CHECK_IDS(t, "<F>", 0, 257);
+    tnn_tokenizer_free(t);
+}
+
 /* The longest wins wherever it stands; then the lower id; then the leftmost; shorter ones fill what is left. */
 static void special_tokens_overlap(void **state) {
     (void)state;
@@ -436,6 +454,7 @@ int main(void) {
         cmocka_unit_test(bpe_ill_formed_text),
         cmocka_unit_test(whole_words),
         cmocka_unit_test(special_tokens),
+        cmocka_unit_test(fill_in_the_middle),
         cmocka_unit_test(special_tokens_overlap),
         cmocka_unit_test(spm_merges_by_score),
         cmocka_unit_test(spm_without_prefix),

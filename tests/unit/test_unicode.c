@@ -9,62 +9,63 @@
 
 #include "text/unicode.h"
 
+static const struct {
+    uint32_t code;
+    unsigned classes;
+} known[] = {
+    {'a', TNN__LETTER},
+    {'Z', TNN__LETTER},
+    {'0', TNN__NUMBER},
+    {'_', TNN__PUNCTUATION},
+    {'~', TNN__SYMBOL},
+    {'$', TNN__SYMBOL},
+    {'`', TNN__SYMBOL},
+    {0x00, 0},
+    {0x08, 0},
+    {0x09, TNN__SPACE},
+    {0x0D, TNN__SPACE},
+    {0x0E, 0},
+    {0x1C, 0},
+    {0x20, TNN__SPACE},
+    {0x7F, 0},
+    {0x85, TNN__SPACE},
+    {0xA0, TNN__SPACE},
+    {0xAA, TNN__LETTER},
+    {0xAD, 0},
+    {0xB2, TNN__NUMBER},
+    {0xBD, TNN__NUMBER},
+    {0x301, TNN__MARK},
+    {0x200B, 0},
+    {0x2028, TNN__SPACE},
+    {0x3000, TNN__SPACE},
+    {0x180E, 0},
+    {0x1680, TNN__SPACE},
+    {0xFEFF, 0},
+    {0x2160, TNN__NUMBER},
+    {0x3007, TNN__NUMBER},
+    {0x4E00, TNN__LETTER},
+    {0x9FFF, TNN__LETTER},
+    {0xAC00, TNN__LETTER},
+    {0xD7A3, TNN__LETTER},
+    {0xD7A4, 0},
+    {0xD800, 0},
+    {0xE000, 0},
+    {0x1F600, TNN__SYMBOL},
+    {0x10FFFF, 0},
+    /* new in 15.0 and 15.1 */
+    {0x1DF25, TNN__LETTER},
+    {0x2FFC, TNN__SYMBOL},
+    {0x31EF, TNN__SYMBOL},
+    {0x2EBF0, TNN__LETTER},
+    {0x2EE5D, TNN__LETTER},
+    /* not before 16.0 */
+    {0x1C89, 0},
+    {0x2EE5E, 0},
+    {0x105C0, 0},
+};
+
 static void classes(void **state) {
     (void)state;
-    static const struct {
-        uint32_t code;
-        unsigned classes;
-    } known[] = {
-        {'a', TNN__LETTER},
-        {'Z', TNN__LETTER},
-        {'0', TNN__NUMBER},
-        {'_', TNN__PUNCTUATION},
-        {'~', TNN__SYMBOL},
-        {'$', TNN__SYMBOL},
-        {'`', TNN__SYMBOL},
-        {0x00, 0},
-        {0x08, 0},
-        {0x09, TNN__SPACE},
-        {0x0D, TNN__SPACE},
-        {0x0E, 0},
-        {0x1C, 0},
-        {0x20, TNN__SPACE},
-        {0x7F, 0},
-        {0x85, TNN__SPACE},
-        {0xA0, TNN__SPACE},
-        {0xAA, TNN__LETTER},
-        {0xAD, 0},
-        {0xB2, TNN__NUMBER},
-        {0xBD, TNN__NUMBER},
-        {0x301, TNN__MARK},
-        {0x200B, 0},
-        {0x2028, TNN__SPACE},
-        {0x3000, TNN__SPACE},
-        {0x180E, 0},
-        {0x1680, TNN__SPACE},
-        {0xFEFF, 0},
-        {0x2160, TNN__NUMBER},
-        {0x3007, TNN__NUMBER},
-        {0x4E00, TNN__LETTER},
-        {0x9FFF, TNN__LETTER},
-        {0xAC00, TNN__LETTER},
-        {0xD7A3, TNN__LETTER},
-        {0xD7A4, 0},
-        {0xD800, 0},
-        {0xE000, 0},
-        {0x1F600, TNN__SYMBOL},
-        {0x10FFFF, 0},
-        /* new in 15.0 and 15.1 */
-        {0x1DF25, TNN__LETTER},
-        {0x2FFC, TNN__SYMBOL},
-        {0x31EF, TNN__SYMBOL},
-        {0x2EBF0, TNN__LETTER},
-        {0x2EE5D, TNN__LETTER},
-        /* not before 16.0 */
-        {0x1C89, 0},
-        {0x2EE5E, 0},
-        {0x105C0, 0},
-    };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (tnn__unicode_class(known[i].code) != known[i].classes) {
             fail_msg("U+%04X: expected %u, got %u", (unsigned)known[i].code, known[i].classes,
