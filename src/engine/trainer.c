@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "core/session.h"
 #include "engine/batch_forward.h"
+#include "llm/archs/llama_arch.h"
 #include "llm/taps.h"
 
 /* Hyperparameters come in sets: matrices decay, vectors do not; matrices that Muon trains have others. */
@@ -352,25 +353,12 @@ tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_e
 #define ENOUGH      ((int64_t)1 << 23)
 #define ENOUGH_MUON ((int64_t)1 << 20)
 
-/* Products of one row in a layer's mixer; attention's also over the rows it sees. */
-static double mixer_cost(const tnn_llama_arch *a, int64_t layer, int64_t seen) {
-    const tnn_llama_hparams *hp = tnn_llama_arch_hparams(a);
-    const tnn_gdn_hparams *gdn = &hp->gdn;
-    double d = (double)hp->d_model, q = (double)(hp->n_heads * hp->d_head), kv = (double)(hp->n_kv_heads * hp->d_head);
-    if (tnn_llama_arch_layer_spec(a, layer).mixer == TNN_MIXER_GDN) {
-        double key = (double)(gdn->n_key_heads * gdn->d_head), value = (double)(gdn->n_value_heads * gdn->d_head);
-        return d * (2 * key + 3 * value + 2 * (double)gdn->n_value_heads) + 3 * value * (double)gdn->d_head;
-    }
-    return (hp->attn_gate ? 3 : 2) * d * q + 2 * d * kv + 2 * q * (double)seen;
-}
-
 /* Products of a row that sees `seen` rows, itself included. */
 static double row_cost(const tnn_trainer *t, int64_t seen) {
     const tnn_llama_hparams *hp = tnn_llama_arch_hparams(t->arch);
-    double d = (double)hp->d_model, cost = d * (double)hp->n_vocab;
+    double cost = (double)hp->d_model * (double)hp->n_vocab;
     for (int64_t i = 0; i < hp->n_layers; i++) {
-        bool ffn = tnn_llama_arch_layer_spec(t->arch, i).ffn == TNN_FFN_SWIGLU;
-        cost += mixer_cost(t->arch, i, seen) + (ffn ? 3 * d * (double)hp->d_ff : 0);
+        cost += tnn__layer_products(t->arch, i, seen);
     }
     return cost;
 }
@@ -538,6 +526,7 @@ tnn_tensor *tnn_trainer_moment2(const tnn_trainer *t, int64_t i) {
 static const tnn_tensor *tap_at(const tnn_trainer *t, int64_t i) {
     for (int64_t k = 0; t->options.taps && k < tnn_graph_n_outputs(t->train.graph); k++) {
         const tnn_tensor *output = tnn_graph_output_at(t->train.graph, k);
+        if (output == t->train.losses) continue; /* an output always, and no stage */
         if (tnn__tap_matches(t->options.taps, tnn_tensor_name(output)) && i-- == 0) return output;
     }
     return NULL;

@@ -417,6 +417,24 @@ static void test_taps_change_nothing(void **state) {
     }
 }
 
+/* Losses are an output always; a pattern that would match them asks for stages. */
+static void test_losses_are_no_tap(void **state) {
+    (void)state;
+    run all = open_run((run_options){.taps = "*"}), none = open_run((run_options){.taps = "loss*"});
+    int64_t n = tnn_trainer_n_taps(all.trainer);
+    assert_true(n > 2);
+    assert_int_equal(tnn_trainer_n_taps(none.trainer), 0);
+    one_step(&all, 0, 0.1f);
+    for (int64_t i = 0; i < n; i++) {
+        const char *name;
+        int64_t n_features, n_rows;
+        assert_non_null(tnn_trainer_tap(all.trainer, i, &name, &n_features, &n_rows));
+        assert_string_not_equal(name, "losses");
+    }
+    close_run(&all);
+    close_run(&none);
+}
+
 /* blk.0.gdn_state of what a model made of `n` ids, in batches of n_batch. */
 static void norms_of_sequence(tnn_model *m, const int32_t *ids, int64_t n, int64_t n_batch, float *norms) {
     tnn_seq_options o = {.n_ctx = 64, .n_batch = n_batch, .kv_type = TNN_TYPE_F32, .taps = "blk.*.gdn_state"};
@@ -526,6 +544,7 @@ int main(void) {
         cmocka_unit_test(test_bf16_trains),
         cmocka_unit_test(test_packed_equals_single),
         cmocka_unit_test(test_taps_change_nothing),
+        cmocka_unit_test(test_losses_are_no_tap),
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_refusals),
     };

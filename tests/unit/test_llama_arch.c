@@ -648,9 +648,29 @@ static void test_export_types(void **state) {
     unload(&l);
 }
 
+/* Counted by hand: linears in the order of their names, the feed-forward, then what mixes rows. */
+static void test_products_of_layers(void **state) {
+    (void)state;
+    tnn_llama_arch *a;
+    tnn_llama_hparams hp = {.arch = "qwen35", .d_model = 48, .n_heads = 4, .n_kv_heads = 2, .d_head = 8, .d_ff = 64};
+    hp.attn_gate = true;
+    hp.gdn = (tnn_gdn_hparams){.n_key_heads = 2, .n_value_heads = 4, .d_head = 16, .conv_width = 4};
+    ok(tnn_llama_arch_new(&a, session, &hp, &err));
+    ok(tnn_llama_arch_seed_blocks(a, 2, &err));
+    ok(tnn_llama_arch_set_gdn_layer(a, 1, &err));
+    double attention = 48 * 64 + 2 * 48 * 16 + 32 * 48 + 3 * 48 * 64;
+    double gdn = 48 * 128 + 48 * 64 + 2 * 48 * 4 + 64 * 48 + 3 * 48 * 64 + 3 * 64 * 16;
+    assert_true(tnn__layer_products(a, 0, 0) == attention);
+    assert_true(tnn__layer_products(a, 0, 10) == attention + 2 * 32 * 10);
+    assert_true(tnn__layer_products(a, 1, 0) == gdn);
+    assert_true(tnn__layer_products(a, 1, 10) == gdn);
+    tnn_llama_arch_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_arch),
+        cmocka_unit_test(test_products_of_layers),
         cmocka_unit_test(test_seeding),
         cmocka_unit_test(test_out_of_turn),
         cmocka_unit_test(test_kinds_that_cannot_be_run),

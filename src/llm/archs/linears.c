@@ -76,6 +76,21 @@ void tnn__layer_linear_shape(const tnn_llama_hparams *hp, tnn__layer_linear whic
     *n_out = shapes[which][1];
 }
 
+double tnn__layer_products(const tnn_llama_arch *a, int64_t layer, int64_t seen) {
+    const tnn_llama_hparams *hp = &a->hparams;
+    double products = 0;
+    for (int i = 0; i < TNN__N_LAYER_LINEARS; i++) {
+        int64_t n_in, n_out;
+        tnn__layer_linear_shape(hp, (tnn__layer_linear)i, &n_in, &n_out);
+        if (tnn__layer_linear_at(a, layer, (tnn__layer_linear)i)) products += (double)n_in * (double)n_out;
+    }
+    /* A state of each value head is decayed, read and written; a key of each query head is compared, its value added.
+     */
+    if (a->specs[layer].mixer == TNN_MIXER_GDN)
+        return products + 3.0 * (double)(hp->gdn.n_value_heads * hp->gdn.d_head * hp->gdn.d_head);
+    return products + 2.0 * (double)(hp->n_heads * hp->d_head) * (double)seen;
+}
+
 bool tnn__layer_linear_needs_bias(const tnn_llama_hparams *hp, tnn__layer_linear which) {
     return hp->qkv_bias && (which == TNN__LINEAR_Q || which == TNN__LINEAR_K || which == TNN__LINEAR_V);
 }

@@ -52,6 +52,8 @@ tnn__linear *tnn__layer_linear_at(const tnn_llama_arch *a, int64_t layer, tnn__l
 void tnn__layer_linear_shape(const tnn_llama_hparams *hp, tnn__layer_linear which, int64_t *n_in, int64_t *n_out);
 /* A linear by the name of its weight: of a layer, or the untied output. NULL if the model has none such. */
 tnn__linear *tnn__find_linear(tnn_llama_arch *a, const char *name);
+/* Products of one row in a layer: of its linears, and of what mixes it with the `seen` rows that attention sees. */
+double tnn__layer_products(const tnn_llama_arch *a, int64_t layer, int64_t seen);
 bool tnn__layer_linear_needs_bias(const tnn_llama_hparams *hp, tnn__layer_linear which);
 
 /* What layers hold beside linears: norms, and what only Gated DeltaNet has. */
