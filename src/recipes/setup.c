@@ -51,9 +51,12 @@ static tnn_status open_vocabulary(tnn_run *r, tnn_error *err) {
     if (!status) status = tnn_tokenizer_new(&r->tokenizer, r->vocabulary, a, err);
     if (status) return status;
     const char *name = given(r->config.chat_template) ? r->config.chat_template : NULL;
-    status = tnn_chat_template_new(&r->chat, r->vocabulary, name, a, err);
+    tnn_error why;
+    status = tnn_chat_template_new(&r->chat, r->vocabulary, name, a, &why);
     /* Rows of text need none; rows of messages will say that it is missing. */
-    return name || status == TNN_E_NOMEM ? status : TNN_OK;
+    if (status && !name && status != TNN_E_NOMEM) return TNN_OK;
+    if (status) *err = why;
+    return status;
 }
 
 bool tnn__run_names_template(const tnn_run *r) {
@@ -553,7 +556,9 @@ static tnn_status count_steps(tnn_run *r, tnn_error *err) {
     int64_t n_batches = 0;
     for (int64_t epoch = 0; epoch < c->num_epochs; epoch++) {
         n_batches += tnn_dataset_n_batches(r->train, r->batch_rows, epoch);
-        if (n_batches > MAX_BATCHES) return tnn__fail(err, TNN_E_ARG, "num_epochs %" PRId64 " is too many", epoch);
+        if (n_batches > MAX_BATCHES)
+            return tnn__fail(err, TNN_E_ARG, "num_epochs %" PRId64 " is too many: they have over %" PRId64 " batches",
+                             c->num_epochs, MAX_BATCHES);
     }
     if (c->num_epochs > 0) c->iters = (n_batches - 1) / c->grad_accumulation_steps + 1;
     if (c->warmup_steps == 0) c->warmup_steps = (int64_t)(c->warmup_ratio * (double)c->iters);
