@@ -77,8 +77,8 @@ TNN_API void tnn_chat_rendering_free(tnn_chat_rendering *r); /* leaves it empty 
 
 /*
  * Renders n messages into r, which is emptied first. Ordinary BOS and EOS tokens are the tokenizer's business and not
- * in the text. Errors: TNN_E_ARG (no messages, a role that is not a name, a NULL content), TNN_E_UNSUPPORTED (a role
- * the template has no form for), TNN_E_NOMEM; r is then empty.
+ * in the text. Errors: TNN_E_ARG (no messages, a role that is not a name, a NULL content that is not empty),
+ * TNN_E_UNSUPPORTED (a role the template has no form for), TNN_E_NOMEM; r is then empty.
  */
 TNN_API tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_message *messages, size_t n,
                                    const tnn_chat_options *options, tnn_chat_rendering *r, tnn_error *err);

@@ -31,7 +31,8 @@ TNN_API tnn_seq_options tnn_seq_options_default(void);
 TNN_API tnn_status tnn_seq_new(tnn_seq **out, tnn_model *m, const tnn_seq_options *options, tnn_error *err);
 TNN_API void tnn_seq_free(tnn_seq *q); /* NULL is allowed */
 
-/* Bytes of cache and workspace a sequence with these options takes, snapshots aside, without making it. */
+/* Bytes of cache and workspace a sequence with these options takes, snapshots aside. The cache is taken for the moment,
+ * the workspace is not: E_NOMEM where the cache does not fit. */
 TNN_API tnn_status tnn_seq_bytes(tnn_model *m, const tnn_seq_options *options, size_t *cache, size_t *workspace,
                                  tnn_error *err);
 

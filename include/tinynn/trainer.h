@@ -30,7 +30,7 @@ typedef struct tnn_trainer_options {
     bool evaluates;          /* plan for tnn_trainer_evaluate at once */
     tnn_type compute_type;   /* F32, or BF16: operands of products with weights are rounded; everything kept is F32 */
     bool recompute;          /* trade time for memory: compute each layer's inside again on the way back */
-    const char *taps;        /* globs of stages to keep; NULL: none */
+    const char *taps;        /* globs of stages to keep; lent for as long as the trainer lives; NULL: none */
 } tnn_trainer_options;
 
 TNN_API tnn_trainer_options tnn_trainer_options_default(void);
