@@ -237,8 +237,10 @@ const float *tnn_seq_logits(const tnn_seq *q) {
 
 /* --- extending --- */
 
-/* n ids to stand after the first `length`. */
-static tnn_status check_ids(const tnn_seq *q, int64_t length, const int32_t *ids, int64_t n, tnn_error *err) {
+/* The ids [first, end) of a caller's, to stand after the first `length` of q. */
+static tnn_status check_ids(const tnn_seq *q, int64_t length, const int32_t *ids, int64_t first, int64_t end,
+                            tnn_error *err) {
+    int64_t n = end - first;
     int64_t n_vocab = tnn_model_hparams(q->model)->n_vocab;
     if (n < 0) return tnn__fail(err, TNN_E_ARG, "%" PRId64 " tokens to append: give 0 or more", n);
     if (n > q->options.n_ctx - length) {
@@ -247,7 +249,7 @@ static tnn_status check_ids(const tnn_seq *q, int64_t length, const int32_t *ids
                          " are taken; give a larger one",
                          n, q->options.n_ctx, length);
     }
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = first; i < end; i++) {
         if (ids[i] < 0 || ids[i] >= n_vocab) {
             return tnn__fail(err, TNN_E_RANGE,
                              "token id %" PRId32 " at index %" PRId64 " is outside the vocabulary 0..%" PRId64, ids[i],
@@ -284,7 +286,7 @@ tnn_status tnn_seq_append(tnn_seq *q, const int32_t *ids, int64_t n, tnn_want wa
                           tnn_error *err) {
     if (want == TNN_WANT_ALL && !on_batch)
         return tnn__fail(err, TNN_E_ARG, "all logits were asked for without a callback");
-    tnn_status status = check_ids(q, q->length, ids, n, err);
+    tnn_status status = check_ids(q, q->length, ids, 0, n, err);
     if (status) return status;
     q->logits = NULL;
     int64_t n_vocab = tnn_model_hparams(q->model)->n_vocab;
@@ -327,7 +329,7 @@ tnn_status tnn_seq_prompt(tnn_seq *q, const int32_t *ids, int64_t n, int64_t *re
     }
     if (same == n) same--; /* the last id is computed again: its logits are wanted */
     *reused = tnn_seq_kept_prefix(q, same);
-    tnn_status status = check_ids(q, *reused, ids + *reused, n - *reused, err);
+    tnn_status status = check_ids(q, *reused, ids, *reused, n, err);
     if (!status) status = tnn__seq_rewind(q, *reused, err);
     /* The same prompt may be asked for again, when more has followed: that starts one id before its end. */
     bool mark = q->max_snapshots > 0 && q->length < n - 1;
