@@ -110,6 +110,12 @@ expect 0 "$TNN" run simple/model.gguf -p "the hero" -n 4 --json
 expect 0 "$TNN" train scratch $common --like one/model.gguf --iters 1 --out like
 expect 0 "$TNN" show like/model.gguf --json
 expect_json '[l["mixer"] for l in d["layers"]] == 3 * ["gated_delta_net"] + ["attention"]'
+# A shape is taken without the layers that predict further tokens.
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch $common --like "$TESTS/golden/data/qwen35-mtp.gguf" --iters 1 --out stack
+expect 0 "$TNN" show stack/model.gguf --json
+expect_json '[l["mixer"] for l in d["layers"]] == ["gated_delta_net", "attention"]'
+expect_json 'd["hyperparameters"]["block_count"] == 2'
 
 # What is refused.
 scratch="$TNN train scratch $common $shape --iters 1 --out none"

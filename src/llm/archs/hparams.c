@@ -62,8 +62,9 @@ static const char *full_key(const reader *r, const char *name, char buf[KEY_MAX]
     return buf;
 }
 
-static void refuse_range(reader *r, const char *key, double value, double lo, double hi) {
-    r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s = %g is outside %g..%g", key, value, lo, hi);
+static void refuse_int(reader *r, const char *key, int64_t value, int64_t lo, int64_t hi) {
+    r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s = %" PRId64 " is outside %" PRId64 "..%" PRId64, key,
+                          value, lo, hi);
 }
 
 /* Integers may be stored once or once per layer; per-layer values must all be equal. False: absent (or failed). */
@@ -91,7 +92,7 @@ static bool read_int(reader *r, const char *name, int64_t lo, int64_t hi, int64_
         }
     }
     if (value < lo || value > hi) {
-        refuse_range(r, key, (double)value, (double)lo, (double)hi);
+        refuse_int(r, key, value, lo, hi);
         return false;
     }
     *out = value;
@@ -115,7 +116,7 @@ static bool read_float(reader *r, const char *name, double lo, double hi, float 
         return false;
     }
     if (!(isfinite(value) && (double)value >= lo && (double)value <= hi)) {
-        refuse_range(r, key, (double)value, lo, hi);
+        r->status = tnn__fail(r->err, TNN_E_FORMAT, "metadata %s = %g is outside %g..%g", key, (double)value, lo, hi);
         return false;
     }
     *out = value;
@@ -164,7 +165,7 @@ static void read_vocab(reader *r, int64_t *n_vocab) {
     int64_t tokens = tnn_gguf_find_key(r->g, "tokenizer.ggml.tokens");
     if (tokens >= 0 && tnn_gguf_array_count(r->g, tokens) > 0) {
         uint64_t n = tnn_gguf_array_count(r->g, tokens);
-        if (n > (uint64_t)most) refuse_range(r, "tokenizer.ggml.tokens (count)", (double)n, 1, (double)most);
+        if (n > (uint64_t)most) refuse_int(r, "tokenizer.ggml.tokens (count)", (int64_t)n, 1, most);
         *n_vocab = (int64_t)n;
     } else {
         need_int(r, "vocab_size", 1, most, n_vocab);
@@ -298,10 +299,13 @@ tnn_status tnn_llama_arch_seed_from_gguf(tnn_llama_arch *a, const tnn_gguf *g, t
     tnn_error unread;
     const tnn_llama_hparams *hp = tnn_llama_arch_hparams(a);
     reader r = {.g = g, .arch = hp->arch, .err = err ? err : &unread};
+    bool hybrid = hp->gdn.n_key_heads > 0;
+    int64_t n_extra = 0;
     need_int(&r, "block_count", 1, 4096, &r.n_blocks);
+    if (hybrid) read_int(&r, "nextn_predict_layers", 0, r.n_blocks - 1, &n_extra);
     if (r.status) return r.status;
-    tnn_status status = tnn_llama_arch_seed_blocks(a, r.n_blocks - hp->n_extra_layers, r.err);
-    return status || hp->gdn.n_key_heads == 0 ? status : mark_layers(a, &r);
+    tnn_status status = tnn_llama_arch_seed_blocks(a, r.n_blocks - n_extra, r.err);
+    return status || !hybrid ? status : mark_layers(a, &r);
 }
 
 static void read_rope(reader *r, const family *f, tnn_llama_hparams *hp) {
