@@ -102,24 +102,17 @@ static int64_t count_trainable(const tnn_store *st, size_t *bytes) {
     return n;
 }
 
-static int n_dims_of(const tnn_tensor *t) {
-    int n = TNN_MAX_DIMS;
-    while (n > 1 && tnn_tensor_ne(t)[n - 1] == 1) {
-        n--;
-    }
-    return n;
-}
-
 static tnn_tensor *moment(tnn_trainer *t, const tnn_tensor *value, tnn_error *err) {
-    return tnn_store_tensor(t->store, "", TNN_TYPE_F32, n_dims_of(value), tnn_tensor_ne(value), err);
+    return tnn_store_tensor(t->store, "", TNN_TYPE_F32, value->n_dims, tnn_tensor_ne(value), err);
 }
 
-/* Muon is for the matrices inside the body; embedding and head, whose rows are tokens, are AdamW's (Jordan 2024). */
+/* Of one row, a matrix is one still: the A of a pair of rank 1. Muon is for the matrices inside the body; embedding and
+ * head, whose rows are tokens, are AdamW's (Jordan 2024). */
 static hyper_set set_of(const tnn_trainer *t, const tnn_tensor *value) {
     const char *name = tnn_tensor_name(value);
-    if (n_dims_of(value) < 2) return UNDECAYED;
+    if (value->n_dims < 2) return UNDECAYED;
     bool of_tokens = strcmp(name, "token_embd.weight") == 0 || strcmp(name, "output.weight") == 0;
-    return t->options.optimizer == TNN_OPTIMIZER_MUON && n_dims_of(value) == 2 && !of_tokens ? ORTHOGONAL : DECAYED;
+    return t->options.optimizer == TNN_OPTIMIZER_MUON && value->n_dims == 2 && !of_tokens ? ORTHOGONAL : DECAYED;
 }
 
 static tnn_status take_param(tnn_trainer *t, tnn_tensor *value, size_t *offset, tnn_error *err) {
@@ -127,7 +120,7 @@ static tnn_status take_param(tnn_trainer *t, tnn_tensor *value, size_t *offset, 
     p->value = value;
     p->set = set_of(t, value);
     bool adamw = t->options.optimizer != TNN_OPTIMIZER_SGD && p->set != ORTHOGONAL;
-    p->grad = tnn_store_view(t->store, tnn_tensor_name(value), t->grads, *offset, TNN_TYPE_F32, n_dims_of(value),
+    p->grad = tnn_store_view(t->store, tnn_tensor_name(value), t->grads, *offset, TNN_TYPE_F32, value->n_dims,
                              tnn_tensor_ne(value), err);
     if (!p->grad || !(p->m = moment(t, value, err)) || (adamw && !(p->v = moment(t, value, err)))) {
         return err->status;

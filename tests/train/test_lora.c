@@ -536,6 +536,31 @@ static void test_rslora(void **state) {
     tnn_session_free(s);
 }
 
+/* The A of a pair of rank 1 has one row, and is a matrix still: it decays, by half a step here. */
+static void test_rank_1_decays(void **state) {
+    (void)state;
+    tnn_session *s = open_session();
+    char out[700];
+    snprintf(out, sizeof out, "%s/run", dir.path);
+    write_model(TNN_TYPE_F32);
+    tnn_train_config config = lora_config();
+    config.lora_rank = 1;
+    config.weight_decay = 50;
+    for (config.optimizer = TNN_OPTIMIZER_ADAMW; config.optimizer <= TNN_OPTIMIZER_MUON; config.optimizer++) {
+        tnn_run *r = new_run(s, &config);
+        train(r, out);
+        for (int64_t i = 0; i < tnn_trainer_n_params(r->trainer); i++) {
+            float values[8];
+            assert_int_equal(tnn_tensor_read(tnn_trainer_value(r->trainer, i), 0, values, sizeof values, NULL), TNN_OK);
+            for (int k = 0; k < 8; k++)
+                assert_true(fabsf(values[k]) < 0.03f); /* A begins within 1/16 */
+        }
+        tnn_run_free(r);
+        remove_run(out);
+    }
+    tnn_session_free(s);
+}
+
 /* Merged, the F32 model gives what model and adapter give. */
 static void test_merged(void **state) {
     (void)state;
@@ -590,10 +615,11 @@ static void test_full_export(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_type),   cmocka_unit_test(test_every_pair_learns),
-        cmocka_unit_test(test_chosen_pairs), cmocka_unit_test(test_rslora),
-        cmocka_unit_test(test_merged),       cmocka_unit_test(test_full_export),
-        cmocka_unit_test(test_output),       cmocka_unit_test(test_tied_output),
+        cmocka_unit_test(test_every_type),    cmocka_unit_test(test_every_pair_learns),
+        cmocka_unit_test(test_chosen_pairs),  cmocka_unit_test(test_rslora),
+        cmocka_unit_test(test_rank_1_decays), cmocka_unit_test(test_merged),
+        cmocka_unit_test(test_full_export),   cmocka_unit_test(test_output),
+        cmocka_unit_test(test_tied_output),
     };
     return cmocka_run_group_tests(tests, create_files, remove_files);
 }
