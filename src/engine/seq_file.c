@@ -216,6 +216,17 @@ static tnn_status check_fits(tnn_seq *q, const header *h, const char *path, tnn_
     return TNN_OK;
 }
 
+/* What is sampled next looks at them: an id that no token has would be looked up beyond the vocabulary. */
+static tnn_status check_ids(const tnn_seq *q, const header *h, const uint8_t *data, const char *path, tnn_error *err) {
+    for (int64_t i = 0; i < h->length; i++) {
+        int32_t id;
+        memcpy(&id, data + (size_t)i * sizeof id, sizeof id);
+        if (id < 0 || id >= tnn_model_hparams(q->model)->n_vocab)
+            return damaged(path, "it holds an id outside the vocabulary", err);
+    }
+    return TNN_OK;
+}
+
 /* Length and contents of q are the file's from here on. */
 static tnn_status take_over(tnn_seq *q, const header *h, const uint8_t *data, tnn_error *err) {
     seq_piece piece;
@@ -240,12 +251,14 @@ static tnn_status restore(tnn_seq *q, const tnn__file_view *view, const char *pa
     bool whole = file_bytes(q, h.has_logits != 0) == view->size;
     q->length = before;
     if (!whole) return damaged(path, "it has another size than its header tells", err);
-    if (h.has_logits) status = take_logits(q, err);
+    const uint8_t *data = view->data + sizeof magic + sizeof h;
+    status = check_ids(q, &h, data, path, err);
+    if (!status && h.has_logits) status = take_logits(q, err);
     if (status) return status;
     tnn__seq_drop_snapshots(q, 0);
     q->length = h.length;
     q->logits = NULL;
-    return take_over(q, &h, view->data + sizeof magic + sizeof h, err);
+    return take_over(q, &h, data, err);
 }
 
 tnn_status tnn_seq_restore(tnn_seq *q, const char *path, tnn_error *err) {

@@ -15,6 +15,7 @@
 
 #include <tinynn/seq.h>
 
+#include "base/checksum.h"
 #include "support/temp_dir.h"
 
 #define DATA TNN_TEST_SOURCE_DIR "/golden/data/"
@@ -228,6 +229,9 @@ static void refuses(tnn_seq *q, const char *path, tnn_status want, const char *f
     if (!strstr(err.text, fragment)) fail_msg("\"%s\" lacks \"%s\"", err.text, fragment);
 }
 
+/* After magic, fingerprint, cache type, length and has_logits, of eight bytes each. */
+enum { FIRST_ID_AT = 40 };
+
 static void test_files_that_are_refused(void **state) {
     (void)state;
     char path[1024], bad[1024];
@@ -267,6 +271,19 @@ static void test_files_that_are_refused(void **state) {
         assert_int_equal(fwrite(bytes, 1, cut, f), cut);
         fclose(f);
         refuses(q, bad, TNN_E_FORMAT, "bad");
+    }
+    /* Ids that no token has, in a file that is whole otherwise. */
+    const int32_t strangers[] = {-1, (int32_t)tnn_model_hparams(model)->n_vocab, INT32_MAX};
+    for (int i = 0; i < 3; i++) {
+        memcpy(bytes + FIRST_ID_AT + 20 * sizeof(int32_t), &strangers[i], sizeof strangers[i]);
+        tnn__checksum sum = tnn__checksum_begin();
+        tnn__checksum_add(&sum, bytes, n - sizeof(uint64_t));
+        uint64_t end = tnn__checksum_end(&sum);
+        memcpy(bytes + n - sizeof end, &end, sizeof end);
+        assert_non_null(f = fopen(bad, "wb"));
+        assert_int_equal(fwrite(bytes, 1, n, f), n);
+        fclose(f);
+        refuses(q, bad, TNN_E_FORMAT, "outside the vocabulary");
     }
     is_fresh(q, model); /* q is as it was */
     tnn_seq_free(q);
