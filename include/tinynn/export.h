@@ -21,7 +21,8 @@ typedef struct tnn_export_options {
 /*
  * Writes arch with the weights in st, all F32, to path, atomically. A projection lens is folded into the embedding, so
  * that the file is an ordinary model; a head that shared the embedding becomes output.weight. Errors: as
- * tnn_gguf_writer; E_ARG for a type whose blocks the rows do not fit; E_UNSUPPORTED for weights that are not F32.
+ * tnn_gguf_writer; E_ARG for a type whose blocks the rows do not fit, or that is not usable; E_UNSUPPORTED for weights
+ * that are not F32.
  */
 TNN_API tnn_status tnn_export_gguf(const char *path, const tnn_llama_arch *arch, const tnn_store *st,
                                    const tnn_export_options *options, tnn_error *err);

@@ -302,6 +302,8 @@ tnn_status tnn_export_gguf(const char *path, const tnn_llama_arch *arch, const t
     tnn_error unread, own = {TNN_OK, ""};
     exporter e = {.arch = arch, .store = st, .options = options, .alloc = &arch->session->alloc, .err = &own};
     if (!err) err = &unread;
+    if (!tnn_type_get_info((int32_t)options->type)->usable)
+        return tnn__fail(err, TNN_E_ARG, "type %d is none of a model's matrices", (int)options->type);
     tnn_status status = tnn_gguf_writer_new(&e.w, e.alloc, err);
     if (status) return status;
     status = write_all(&e, path);

@@ -546,7 +546,9 @@ static tnn_status check_config(const tnn_train_config *c, tnn_error *err) {
     if (c->val_batches == 0) return tnn__fail(err, TNN_E_ARG, "val_batches 0: a validation needs some; -1 takes all");
     if (compute_type != TNN_TYPE_F32 && compute_type != TNN_TYPE_BF16)
         return tnn__fail(err, TNN_E_UNSUPPORTED, "dtype %s: training computes in f32 or bf16", c->dtype);
-    if (tnn_type_from_name(c->save_type) < 0) return tnn__fail(err, TNN_E_ARG, "save_type %s is no type", c->save_type);
+    if (!tnn_type_get_info(tnn_type_from_name(c->save_type))->usable)
+        return tnn__fail(err, TNN_E_ARG, "save_type %s is no type of a model's matrices, such as F16, Q8_0 or Q4_K",
+                         c->save_type);
     return TNN_OK;
 }
 
@@ -667,7 +669,6 @@ tnn_status tnn__run_export(const tnn_run *r, const char *path, tnn_error *err) {
                                 &r->session->alloc, err);
     }
     int32_t type = tnn_type_from_name(c->save_type);
-    if (type < 0) return tnn__fail(err, TNN_E_ARG, "save_type %s is no type", c->save_type);
     bool same_shape = r->base && c->recipe != TNN_RECIPE_LENS && !c->new_body;
     tnn_export_options o = {.like = same_shape ? r->base : NULL, .tokenizer = r->vocabulary, .type = (tnn_type)type};
     return tnn_export_gguf(path, r->arch, r->weights, &o, err);

@@ -268,6 +268,9 @@ expect_error 2 'in f32 or bf16' -- "$TNN" train full tiny.gguf --data data --dty
 expect_error 2 'attn_qq' 'attn_q, attn_k' -- "$TNN" train lora tiny.gguf --data data --lora-modules attn_q,attn_qq
 expect_error 2 'tied to the token embedding' 'recipe full' -- "$TNN" train lora one/model.gguf --text text --lora-modules output
 expect_error 2 'Q4_K' 'no whole blocks' -- "$TNN" train full tiny.gguf --data data --save-type Q4_K --out unsaved
+for type in Q8_1 Q8_K I8 F64 IQ2_XXS Q4_K_M; do
+    expect_error 2 "$type" 'is no type' -- "$TNN" train full tiny.gguf --data data --save-type $type --out unsaved
+done
 [ ! -e unsaved ] || fail "a run began whose result cannot be written"
 expect_error 2 'num_layers 0' -- "$TNN" train lora tiny.gguf --data data --num-layers 0
 expect_error 2 'matches no stage' -- "$TNN" train full tiny.gguf --data data --tap 'blk.*.nothing'

@@ -643,6 +643,11 @@ static void test_export_types(void **state) {
     assert_int_equal(tnn_export_gguf(temp_path(&dir, "q.gguf"), tnn_model_arch(b), tnn_model_weights(b), &o, &err),
                      TNN_E_UNSUPPORTED);
     names("F16");
+    static const int32_t unusable[] = {TNN_TYPE_Q8_1, TNN_TYPE_I32, 4, 999, -1};
+    for (int i = 0; i < 5; i++) {
+        o.type = (tnn_type)unusable[i];
+        assert_int_equal(tnn_export_gguf(temp_path(&dir, "q.gguf"), l.arch, l.store, &o, &err), TNN_E_ARG);
+    }
     tnn_model_free(a);
     tnn_model_free(b);
     unload(&l);
