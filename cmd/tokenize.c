@@ -156,7 +156,7 @@ static int each_line(const tokenize_args *args, const tnn_tokenizer *tokenizer) 
         l.number++;
         code = do_line(&l, line, (size_t)n);
     }
-    if (code == UI_OK && ferror(stdin)) code = ui_error(UI_USAGE, "standard input: %s", strerror(errno));
+    if (code == UI_OK && !feof(stdin)) code = ui_error(UI_USAGE, "standard input: %s", strerror(errno));
     free(line);
     tnn_ids_free(&l.ids);
     tnn_text_free(&l.text);

@@ -40,7 +40,7 @@ static const arg_option verb_options[] = {
 
 /* --- the configuration --- */
 
-#define MAX_PATHS 8
+#define MAX_PATHS 9 /* three that are found, and six made absolute */
 
 /* Paths that the configuration lends, made absolute: a run may be taken up from another folder. */
 typedef struct paths {
@@ -271,11 +271,11 @@ static int print_result(const train_args *args, const char *out, const tnn_train
     snprintf(result, sizeof result, "%s/%s", out, p->result);
     snprintf(report, sizeof report, "%s/report.html", out);
     if (args->json)
-        return json_print(json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:f}", "out", out, "result", result,
-                                    "report", report, "steps", (json_int_t)w->last.step, "loss",
-                                    json_number(w->last.loss), "val_loss", json_number(w->val_loss), "best_val_loss",
-                                    json_number(w->best_val_loss), "tokens", (json_int_t)w->last.n_tokens, "seconds",
-                                    seconds));
+        return json_print(json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:I, s:f}", "out", json_path(out), "result",
+                                    json_path(result), "report", json_path(report), "steps", (json_int_t)w->last.step,
+                                    "loss", json_number(w->last.loss), "val_loss", json_number(w->val_loss),
+                                    "best_val_loss", json_number(w->best_val_loss), "tokens",
+                                    (json_int_t)w->last.n_tokens, "seconds", seconds));
     printf("%s\n%s\n", result, report);
     return UI_OK;
 }

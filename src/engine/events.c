@@ -2,6 +2,7 @@
 #include "engine/events.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,10 +69,13 @@ tnn_status tnn__events_open(tnn__events **out, const char *path, int64_t keep_st
     tnn__events *e = tnn__calloc(a, sizeof *e, TNN__ALIGN);
     if (!e) return tnn__fail_nomem(err, "events", sizeof *e);
     e->alloc = *a;
-    e->file = fopen(path, "ab");
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    e->file = fd < 0 ? NULL : fdopen(fd, "ab");
     if (!e->file) {
+        int code = errno;
         char reason[TNN__ERRNO_TEXT];
-        status = tnn__fail(err, TNN_E_IO, "%s: %s", path, tnn__errno_text(errno, reason));
+        if (fd >= 0) close(fd);
+        status = tnn__fail(err, TNN_E_IO, "%s: %s", path, tnn__errno_text(code, reason));
         tnn__free(a, e, sizeof *e, TNN__ALIGN);
         return status;
     }

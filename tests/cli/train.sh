@@ -58,7 +58,8 @@ printf '\0<b>\001\033[31m%.0s' $(seq 400) >controls
 odd=$(printf 'odd\377<&')
 # shellcheck disable=SC2086
 expect 0 "$TNN" train scratch --text controls --tokenizer bytes $shape $small --iters 60 --steps-per-eval 60 \
-    --learning-rate 1e-2 --sample-prompt '<b>' --sample-tokens 20 --out "$odd"
+    --learning-rate 1e-2 --sample-prompt '<b>' --sample-tokens 20 --out "$odd" --json
+expect_json 'd["out"] == "odd\ufffd<&" and d["report"] == "odd\ufffd<&/report.html"'
 python3 - <<'PYTHON' || fail "control characters"
 import json
 sample = [json.loads(line) for line in open(b"odd\xff<&/events.jsonl") if '"sample"' in line][-1]

@@ -430,6 +430,36 @@ static void test_locked(void **state) {
     train_whole(f.path, 1);
 }
 
+typedef struct inheritance {
+    char path[1024];
+    int n_open, n_inherited; /* descriptors of the file at path, and those that a child would get */
+} inheritance;
+
+static bool count_descriptors(void *ctx) {
+    inheritance *h = ctx;
+    struct stat wanted, st;
+    if (stat(h->path, &wanted) != 0) return false;
+    for (int fd = 0; fd < 256; fd++) {
+        if (fstat(fd, &st) != 0 || st.st_ino != wanted.st_ino || st.st_dev != wanted.st_dev) continue;
+        h->n_open++;
+        h->n_inherited += !(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    }
+    return false;
+}
+
+/* A program that an embedder starts meanwhile keeps no file of the run open. */
+static void test_children_inherit_nothing(void **state) {
+    (void)state;
+    tnn_error err;
+    folder f = folder_named("inherited");
+    inheritance h = {0};
+    snprintf(h.path, sizeof h.path, "%s/events.jsonl", f.path);
+    tnn_train_hooks hooks = {.should_stop = count_descriptors, .ctx = &h};
+    if (train(f.path, 1, &hooks, &err)) fail_msg("%s", err.text);
+    assert_true(h.n_open > 0);
+    assert_int_equal(h.n_inherited, 0);
+}
+
 /* --- killed --- */
 
 static uint32_t random_state = 12345;
@@ -769,6 +799,7 @@ int main(void) {
         cmocka_unit_test(test_settings_out_of_range),
         cmocka_unit_test(test_checkpoints_of_another_run),
         cmocka_unit_test(test_locked),
+        cmocka_unit_test(test_children_inherit_nothing),
         cmocka_unit_test(test_killed_anywhere),
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_impossible_checkpoint),
