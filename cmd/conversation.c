@@ -11,6 +11,8 @@ const arg_option chat_options[] = {
      "chat template to use: chatml, llama3, gemma, ..."},
     {"--system, -sys, --system-prompt", ARG_TEXT, offsetof(chat_args, system), "TEXT", 0, 0, "the template's own",
      "system message; an empty one for none"},
+    {"--answer-prefix", ARG_TEXT, offsetof(chat_args, answer_prefix), "TEXT", 0, 0, NULL,
+     "what the answer is to begin with, as part of the template and not printed"},
     {0},
 };
 
@@ -20,6 +22,7 @@ int conversation_begin(conversation *c, const tnn_model *m, const chat_args *arg
     if (!tnn_model_tokenizer(m)) return ui_error(UI_USAGE, "this file has no tokenizer, so it cannot chat");
     if (tnn_chat_template_new(&c->chat_template, tnn_model_gguf(m), args->template_name, NULL, &err) != TNN_OK)
         return ui_fail(&err);
+    c->answer_prefix = args->answer_prefix;
     c->no_system = args->system && !*args->system;
     return args->system && *args->system ? conversation_add(c, "system", args->system, strlen(args->system)) : UI_OK;
 }
@@ -49,6 +52,7 @@ int conversation_encode(const conversation *c, const tnn_tokenizer *tokenizer, t
     tnn_error err;
     tnn_chat_options options = tnn_chat_options_default();
     if (c->no_system) options.default_system = "";
+    options.answer_prefix = c->answer_prefix;
     if (tnn_chat_encode(c->chat_template, tokenizer, c->messages, c->n, &options, ids, NULL, &err) != TNN_OK)
         return ui_fail(&err);
     return UI_OK;

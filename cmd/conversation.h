@@ -8,16 +8,17 @@
 #include "args.h"
 
 typedef struct chat_args {
-    const char *template_name, *system;
+    const char *template_name, *system, *answer_prefix;
 } chat_args;
 
-extern const arg_option chat_options[]; /* --chat-template, --system */
+extern const arg_option chat_options[]; /* --chat-template, --system, --answer-prefix */
 
 typedef struct conversation {
     tnn_chat_template *chat_template;
     tnn_chat_message *messages; /* contents are owned */
     size_t n, capacity;
     bool no_system; /* not even the template's own */
+    const char *answer_prefix;
 } conversation;
 
 /* The functions return the exit status, having reported a failure. */

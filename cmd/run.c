@@ -39,13 +39,18 @@ static const arg_option verb_options[] = {
     {0},
 };
 
+/* Options that only a message has. */
+static bool about_message(const run_args *args) {
+    return args->chat.template_name || args->chat.system || args->chat.answer_prefix;
+}
+
 /*
  * Whether the prompt is a message to a model that was taught to answer. The file must say so itself: base models have
  * the tokens of a template without knowing what they mean.
  */
 static bool is_message(const run_args *args, const tnn_model *m) {
     if (args->raw || args->prompt.ids) return false;
-    if (args->chat.template_name || args->chat.system) return true; /* asked for: a missing template is an error */
+    if (about_message(args)) return true; /* asked for: a missing template is an error */
     if (!tnn_model_tokenizer(m) || tnn_gguf_find_key(tnn_model_gguf(m), "tokenizer.chat_template") < 0) return false;
     tnn_chat_template *own;
     tnn_error err;
@@ -71,8 +76,8 @@ static int encode_message(const run_args *args, const tnn_model *m, tnn_ids *ids
 }
 
 static int encode(const run_args *args, const tnn_model *m, tnn_ids *ids) {
-    if (args->raw && (args->chat.template_name || args->chat.system))
-        return ui_error(UI_USAGE, "--raw excludes --chat-template and --system");
+    if (args->raw && about_message(args))
+        return ui_error(UI_USAGE, "--raw excludes --chat-template, --system and --answer-prefix");
     bool message = is_message(args, m);
     if (message && (args->prompt.no_bos || args->prompt.no_special))
         return ui_error(UI_USAGE, "--no-bos and --no-special are for a plain text: add --raw");

@@ -29,7 +29,9 @@ typedef struct renderer {
     const tnn_chat_options *options;
     tnn_chat_rendering *r;
     const tnn_chat_message *held; /* system message on its way into the next one */
+    bool opened;                  /* there is a message already */
     bool any_turn, in_turn;
+    const char *thought; /* put before every answer, where the template has such; NULL: none */
     tnn_error *err;
     tnn_status status; /* the first failure; what comes after it does nothing */
 } renderer;
@@ -82,6 +84,71 @@ static void fail(renderer *s, const tnn_chat_message *m, const char *what) {
     s->status = tnn__fail(s->err, TNN_E_UNSUPPORTED, "the chat template %s %s '%s'", s->format->name, what, m->role);
 }
 
+/* --- SmolLM3's system message --- */
+
+static const char *const modes[] = {"/no_think", "/think"};
+
+/* The mode at text[0], or NULL. */
+static const char *mode_at(const char *text, size_t size) {
+    for (int i = 0; i < 2; i++) {
+        size_t n = strlen(modes[i]);
+        if (size >= n && memcmp(text, modes[i], n) == 0) return modes[i];
+    }
+    return NULL;
+}
+
+/* Length without the blanks and modes at the end. */
+static size_t strip_end(const char *text, size_t size) {
+    for (size_t before = size + 1; size < before;) {
+        before = size;
+        while (size > 0 && is_ascii_space(text[size - 1]))
+            size--;
+        for (int i = 0; i < 2; i++) {
+            size_t n = strlen(modes[i]);
+            if (size >= n && memcmp(text + size - n, modes[i], n) == 0) size -= n;
+        }
+    }
+    return size;
+}
+
+static void add_without_modes(renderer *s, const char *text, size_t size) {
+    size_t begin = 0;
+    for (size_t i = 0; i < size;) {
+        const char *mode = mode_at(text + i, size - i);
+        if (!mode) {
+            i++;
+            continue;
+        }
+        add(s, text + begin, i - begin, TNN_CHAT_CONTENT);
+        begin = i += strlen(mode);
+    }
+    add(s, text + begin, size - begin, TNN_CHAT_CONTENT);
+}
+
+/* The mode, and the instructions without what chose it. */
+static void render_smollm3_system(renderer *s, const tnn_chat_message *m) {
+    bool own = m->content == s->c->default_system.data; /* it speaks of "</think>" and means just that */
+    size_t size = own ? m->content_size : strip_end(m->content, m->content_size);
+    add_str(s, s->c->preamble);
+    add_template(s, s->thought ? modes[0] : modes[1], 0);
+    add_template(s, "\n\n## Custom Instructions\n\n", 0);
+    if (own) {
+        add_content(s, m, 0);
+    } else if (size > 0) {
+        add_without_modes(s, m->content, size);
+    } else if (m->content_size > 0) {
+        add_str(s, s->thought ? s->c->unthinking_system : s->c->default_system);
+    }
+    add_template(s, "\n\n", 0);
+}
+
+/* The first message, which may be the implied one, decides whether answers come without a thought. */
+static void choose_thought(renderer *s, const tnn_chat_message *first) {
+    bool off = s->c->smollm3 && first->content && strcmp(first->role, "system") == 0 &&
+               tnn__text_find(first->content, first->content_size, modes[0]);
+    if (off) s->thought = "<think>\n\n</think>\n";
+}
+
 static void render_any_role(renderer *s, const tnn_chat_message *m) {
     const tnn__chat_format *f = s->format;
     add_template(s, f->any_role.before, 0);
@@ -92,8 +159,13 @@ static void render_any_role(renderer *s, const tnn_chat_message *m) {
         add_template(s, f->system.after, 0);
         s->held = NULL;
     }
-    if (strcmp(m->role, "system") == 0) add_str(s, s->c->preamble);
-    add_content(s, m, 0);
+    bool opening = !s->opened && strcmp(m->role, "system") == 0;
+    if (opening && s->c->smollm3) {
+        render_smollm3_system(s, m);
+    } else {
+        if (opening) add_str(s, s->c->preamble);
+        add_content(s, m, 0);
+    }
     if (f->user.after) {
         add_template(s, f->user.after, 0);
     } else {
@@ -113,7 +185,7 @@ static void render_known_role(renderer *s, const tnn_chat_message *m, const tnn_
 static void render_answer(renderer *s, const tnn_chat_message *m, bool last) {
     const tnn__chat_format *f = s->format;
     add_template(s, f->answer_header, 0);
-    if (last) add_template(s, s->options->answer_prefix, 0);
+    add_template(s, last && s->options->answer_prefix ? s->options->answer_prefix : s->thought, 0);
     add_template(s, f->answer_lead, TNN_CHAT_ANSWER);
     add_content(s, m, TNN_CHAT_ANSWER);
     if (f->answer_end) {
@@ -141,6 +213,7 @@ static void render_message(renderer *s, const tnn_chat_message *m, bool last) {
     } else {
         fail(s, m, "has no form for a message of the role");
     }
+    s->opened = true;
 }
 
 /* Roles become template text, so nothing but a name may stand there. */
@@ -172,7 +245,9 @@ static tnn_status check_messages(const tnn_chat_message *messages, size_t n, tnn
 /* The system message that the template adds in front, if it does. */
 static void render_implied_system(renderer *s, const tnn_chat_message *implied, const tnn_chat_message *first) {
     bool wanted = implied->content_size > 0 || s->c->preamble.size > 0;
-    if (wanted && strcmp(first->role, "system") != 0) render_message(s, implied, false);
+    bool missing = strcmp(first->role, "system") != 0;
+    choose_thought(s, missing ? implied : first);
+    if (wanted && missing) render_message(s, implied, false);
 }
 
 /* Drops what is before the end of the last answer. */
@@ -209,7 +284,7 @@ tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_message *m
     if (s.held) fail(&s, s.held, "needs a user message behind the one of the role");
     if (options->generation_prompt) {
         add_template(&s, c->format->answer_header, 0);
-        add_template(&s, options->answer_prefix, 0);
+        add_template(&s, options->answer_prefix ? options->answer_prefix : s.thought, 0);
     }
     if (s.status) {
         r->text.n = r->n_spans = 0;

@@ -195,16 +195,15 @@ static const struct {
     {{"<seed:bos>"}, "seed_oss"},
 };
 
-static bool contains(const char *text, size_t size, const char *part) {
+const char *tnn__text_find(const char *text, size_t size, const char *part) {
     size_t n = strlen(part);
     while (size >= n) {
         const char *first = memchr(text, part[0], size - n + 1);
-        if (!first) return false;
-        if (memcmp(first, part, n) == 0) return true;
+        if (!first || memcmp(first, part, n) == 0) return first;
         size -= (size_t)(first - text) + 1;
         text = first + 1;
     }
-    return false;
+    return NULL;
 }
 
 const tnn__chat_format *tnn__chat_format_at(size_t i) {
@@ -223,7 +222,7 @@ const tnn__chat_format *tnn__chat_format_detect(const char *jinja, size_t size, 
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
         bool all = true;
         for (size_t k = 0; k < 4 && tests[i].texts[k] && all; k++)
-            all = contains(jinja, size, tests[i].texts[k]);
+            all = tnn__text_find(jinja, size, tests[i].texts[k]) != NULL;
         if (!all) continue;
         const tnn__chat_format *format = tnn__chat_format_named(tests[i].name, strlen(tests[i].name));
         if (!format) *other = tests[i].name;

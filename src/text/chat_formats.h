@@ -44,4 +44,7 @@ const tnn__chat_format *tnn__chat_format_named(const char *name, size_t size);
  */
 const tnn__chat_format *tnn__chat_format_detect(const char *jinja, size_t size, const char **other);
 
+/* Where part, which is not empty, first stands in text, or NULL. */
+const char *tnn__text_find(const char *text, size_t size, const char *part);
+
 #endif

@@ -13,16 +13,8 @@
 /* A longer literal is not taken for a message; keeps the search linear in the template. */
 #define MESSAGE_MAX_BYTES 4096
 
-/* Where part begins in text, or NULL. */
 static const char *find(tnn_gguf_str text, const char *part) {
-    size_t n = strlen(part);
-    for (size_t i = 0; i + n <= text.size; i++) {
-        const char *first = memchr(text.data + i, part[0], text.size - n + 1 - i);
-        if (!first) return NULL;
-        if (memcmp(first, part, n) == 0) return first;
-        i = (size_t)(first - text.data);
-    }
-    return NULL;
+    return tnn__text_find(text.data, text.size, part);
 }
 
 static tnn_gguf_str rest_from(tnn_gguf_str text, const char *from) {
@@ -95,6 +87,41 @@ static tnn_status find_llama3_preamble(tnn_chat_template *c, tnn_gguf_str jinja,
     return c->preamble.data ? TNN_OK : tnn__fail_nomem(err, "a chat template", (size_t)n);
 }
 
+/* The literal that begins with opening behind *from, without what is blank at its end; *from is moved behind it. */
+static tnn_status find_literal(tnn_chat_template *c, tnn_gguf_str *from, const char *opening, tnn_gguf_str *to,
+                               tnn_error *err) {
+    const char *at = find(*from, opening);
+    if (!at || at == from->data) return TNN_OK;
+    tnn_gguf_str text = rest_from(*from, at);
+    const char *end = memchr(at, at[-1], text.size < MESSAGE_MAX_BYTES ? text.size : MESSAGE_MAX_BYTES);
+    if (!end) return TNN_OK;
+    *from = rest_from(*from, end);
+    tnn_status status = copy_unescaped(c, (tnn_gguf_str){at, (size_t)(end - at)}, to, err);
+    while (!status && to->size > 0 && (to->data[to->size - 1] == '\n' || to->data[to->size - 1] == ' '))
+        to->size--;
+    return status;
+}
+
+/*
+ * SmolLM3 opens every conversation with a block of facts, the mode of reasoning among them. Its line with the date of
+ * the day is left out: a template has no clock.
+ */
+static tnn_status find_smollm3_preamble(tnn_chat_template *c, tnn_gguf_str jinja, tnn_error *err) {
+    static const char persona[] = "You are a helpful AI assistant named SmolLM";
+    tnn_gguf_str cutoff = {0}, rest = jinja;
+    tnn_status status = find_literal(c, &rest, "Knowledge Cutoff Date: ", &cutoff, err);
+    if (status || cutoff.size == 0) return status;
+    char text[128];
+    int n = snprintf(text, sizeof text,
+                     "## Metadata\n\n%.*s\nReasoning Mode: ", (int)(cutoff.size < 64 ? cutoff.size : 64), cutoff.data);
+    c->preamble.data = tnn__arena_strndup(&c->arena, text, (size_t)n);
+    c->preamble.size = (size_t)n;
+    if (!c->preamble.data) return tnn__fail_nomem(err, "a chat template", (size_t)n);
+    c->smollm3 = true;
+    status = find_literal(c, &rest, persona, &c->default_system, err);
+    return status ? status : find_literal(c, &rest, persona, &c->unthinking_system, err);
+}
+
 /* The text of the eos token; many formats end a turn with it. */
 static tnn_status load_eos(tnn_chat_template *c, const tnn_gguf *g, tnn_error *err) {
     tnn_gguf_str eos = {0};
@@ -125,7 +152,10 @@ static tnn_status load_jinja(tnn_chat_template *c, tnn_gguf_str jinja, tnn_error
                  other ? other : "");
         return fail_unknown(other ? why : "the chat template is not one tinynn recognises", err);
     }
-    if (strcmp(c->format->name, "chatml") == 0) return find_default_system(c, jinja, err);
+    if (strcmp(c->format->name, "chatml") == 0) {
+        bool smollm3 = find(jinja, "## Custom Instructions") && find(jinja, "Reasoning Mode: ");
+        return smollm3 ? find_smollm3_preamble(c, jinja, err) : find_default_system(c, jinja, err);
+    }
     return strcmp(c->format->name, "llama3") == 0 ? find_llama3_preamble(c, jinja, err) : TNN_OK;
 }
 

@@ -12,8 +12,10 @@ struct tnn_chat_template {
     tnn__arena arena; /* of the texts below */
     const tnn__chat_format *format;
     tnn_gguf_str eos;
-    tnn_gguf_str default_system; /* where the first message is no system message */
-    tnn_gguf_str preamble;       /* of the system message, which is there even if empty */
+    tnn_gguf_str default_system;    /* where the first message is no system message */
+    tnn_gguf_str preamble;          /* of the system message, which is there even if empty */
+    bool smollm3;                   /* "/think" and "/no_think" in the first system message choose the mode: */
+    tnn_gguf_str unthinking_system; /* its default_system with "/no_think" */
 };
 
 #endif

@@ -40,6 +40,16 @@ expect_json 'd["messages"] == []'
 say 'hi\n' -n 2 --system 'be brief' --json
 expect_json 'd["messages"][0] == {"role": "system", "content": "be brief"}'
 
+# What an answer is to begin with belongs to the prompt, of run too, and not to the answer.
+expect 0 "$TNN" run tiny.gguf -p hello -n 3 --temp 0 --answer-prefix 'the end' --json
+cp out with
+expect 0 "$TNN" run tiny.gguf -p hello -n 3 --temp 0 --json
+expect_json 'json.load(open("with"))["prompt_ids"][:len(d["prompt_ids"])] == d["prompt_ids"] and '\
+'json.load(open("with"))["prompt_tokens"] > d["prompt_tokens"]'
+say 'hello\n' -n 3 --answer-prefix 'the end' --json
+expect_json 'd["messages"][1]["content"] == json.load(open("with"))["text"]'
+expect_error 2 '--answer-prefix' -- "$TNN" run tiny.gguf --raw -p hello --answer-prefix x
+
 # The context limit is told; the conversation stays usable.
 say 'hello\nhello\n/reset\nhi\n' -n 100 --ignore-eos -c 40 --json
 expect_err 'context of 40 tokens is full'

@@ -350,6 +350,49 @@ static void default_system_message(void **state) {
     tnn_chat_template_free(c);
 }
 
+/* The block of SmolLM3, its two modes, and what chooses them. */
+static void smollm3_preamble(void **state) {
+    (void)state;
+    static const char jinja[] = "{{- \"<|im_start|>system\\n\" -}}{{- \"## Metadata\\n\\n\" -}}"
+                                "{{- \"Knowledge Cutoff Date: June 2025\\n\" -}}"
+                                "{{- \"Reasoning Mode: \" + reasoning_mode + \"\\n\\n\" -}}"
+                                "{{- \"## Custom Instructions\\n\\n\" -}}"
+                                "{{- \"You are a helpful AI assistant named SmolLM. <think> T </think> S.\\n\\n\" -}}"
+                                "{{- \"You are a helpful AI assistant named SmolLM.\\n\\n\" -}}";
+#define SMOLLM3_HEAD(mode)                                                                                             \
+    "<|im_start|>system\n## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: " mode                       \
+    "\n\n## Custom Instructions\n\n"
+    static const char think[] = "<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\nHi "
+                                "there<|im_end|>\n<|im_start|>user\nWho are you<|im_end|>\n<|im_start|>assistant\n";
+    static const char no_think[] =
+        "<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\nHi "
+        "there<|im_end|>\n<|im_start|>user\nWho are you<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n";
+    static const struct {
+        tnn_chat_message system;
+        const char *head;
+        bool thinks;
+    } known[] = {
+        {MESSAGE("system", "Be /think brief \n"), SMOLLM3_HEAD("/think") "Be  brief\n\n", true},
+        {MESSAGE("system", "Be brief /no_think \n"), SMOLLM3_HEAD("/no_think") "Be brief\n\n", false},
+        {MESSAGE("system", "/no_thinkBe brief/no_think/think"), SMOLLM3_HEAD("/no_think") "Be brief\n\n", false},
+        {MESSAGE("system", "/no_think"), SMOLLM3_HEAD("/no_think") "You are a helpful AI assistant named SmolLM.\n\n",
+         false},
+        {MESSAGE("system", " /think"),
+         SMOLLM3_HEAD("/think") "You are a helpful AI assistant named SmolLM. <think> T </think> S.\n\n", true},
+    };
+    tnn_chat_template *c = make(jinja, NULL);
+    char expected[1024];
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        tnn_chat_message messages[4] = {known[i].system, conversation[1], conversation[2], conversation[3]};
+        snprintf(expected, sizeof expected, "%s%s", known[i].head, known[i].thinks ? think : no_think);
+        check_rendering(c, messages, 4, NULL, expected);
+    }
+    snprintf(expected, sizeof expected, "%s%s",
+             SMOLLM3_HEAD("/think") "You are a helpful AI assistant named SmolLM. <think> T </think> S.\n\n", think);
+    check_rendering(c, conversation + 1, 3, NULL, expected);
+    tnn_chat_template_free(c);
+}
+
 static void llama_3_1_preamble(void **state) {
     (void)state;
     tnn_chat_template *c =
@@ -363,6 +406,12 @@ static void llama_3_1_preamble(void **state) {
     check_rendering(c, conversation, 1, NULL,
                     "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
                     "Today Date: 26 Jul 2024\n\nYou are a helpful assistant<|eot_id|>"
+                    "<|start_header_id|>assistant<|end_header_id|>\n\n");
+    const tnn_chat_message later[] = {conversation[1], conversation[0]}; /* the dates stand once */
+    check_rendering(c, later, 2, NULL,
+                    "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
+                    "Today Date: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHello<|eot_id|>"
+                    "<|start_header_id|>system<|end_header_id|>\n\nYou are a helpful assistant<|eot_id|>"
                     "<|start_header_id|>assistant<|end_header_id|>\n\n");
     tnn_chat_template_free(c);
 }
@@ -524,12 +573,13 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rendered_formats),       cmocka_unit_test(recognition),
-        cmocka_unit_test(not_recognised),         cmocka_unit_test(no_template),
-        cmocka_unit_test(default_system_message), cmocka_unit_test(llama_3_1_preamble),
-        cmocka_unit_test(after_last_answer),      cmocka_unit_test(messages_that_do_not_fit),
-        cmocka_unit_test(ids_and_mask),           cmocka_unit_test(contents_stay_text),
-        cmocka_unit_test(hostile_templates),      cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(rendered_formats),         cmocka_unit_test(recognition),
+        cmocka_unit_test(not_recognised),           cmocka_unit_test(no_template),
+        cmocka_unit_test(default_system_message),   cmocka_unit_test(smollm3_preamble),
+        cmocka_unit_test(llama_3_1_preamble),       cmocka_unit_test(after_last_answer),
+        cmocka_unit_test(messages_that_do_not_fit), cmocka_unit_test(ids_and_mask),
+        cmocka_unit_test(contents_stay_text),       cmocka_unit_test(hostile_templates),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
