@@ -9,30 +9,23 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of the well-formed UTF-8 character at s (Unicode 15, table 3-7), 0 if there is none. s is NUL-terminated. */
-static size_t utf8_char_bytes(const unsigned char *s) {
-    if (s[0] < 0x80) return 1;
-    if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
-    size_t n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    unsigned lo = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned hi = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
-    if (s[1] < lo || s[1] > hi) return 0;
-    for (size_t i = 2; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    }
-    return n;
+#include "base/utf8.h"
+
+static bool is_control(uint32_t code) {
+    return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
 
 static void make_printable(char *text) {
-    unsigned char *s = (unsigned char *)text;
-    while (*s) {
-        size_t n = utf8_char_bytes(s);
-        bool control = *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
-        if (n == 0 || control) {
-            *s++ = '?';
-        } else {
-            s += n;
+    size_t left = strlen(text);
+    while (left > 0) {
+        uint32_t code;
+        int n = tnn__utf8_decode(text, left, &code);
+        if (n <= 0 || is_control(code)) {
+            *text = '?';
+            n = 1; /* the second byte of a control beyond ASCII begins no character: '?' too */
         }
+        text += n;
+        left -= (size_t)n;
     }
 }
 

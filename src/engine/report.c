@@ -16,8 +16,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/locale.h"
+#include "base/utf8.h"
 #include "engine/events.h"
-#include "text/unicode.h"
 
 #define PATH_SIZE  4096
 #define MAX_SERIES 64

@@ -1,13 +1,12 @@
-/*
- * Characters as the pre-tokenizers see them: a code point with the classes of its Unicode 15.1 general category, and
- * strict UTF-8 in both directions.
- */
+/* Characters as the pre-tokenizers see them: a code point with the classes of its Unicode 15.1 general category. */
 #ifndef TNN_TEXT_UNICODE_H
 #define TNN_TEXT_UNICODE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/utf8.h"
 
 /* Bits of the table, and of a tnn__char above its code point. No bit is set for controls and unassigned ones. */
 enum {
@@ -39,22 +38,7 @@ static inline bool tnn__char_is(tnn__char c, unsigned classes) {
     return (c >> TNN__CHAR_CODE_BITS & classes) != 0;
 }
 
-#define TNN__REPLACEMENT 0xFFFDu
-
-/*
- * Length in bytes (1 to 4) of the well-formed character at s, with its code point in *code. 0 if the n bytes are the
- * beginning of one (or n is 0), -1 if s[0] begins none. Overlong forms, surrogates and codes past U+10FFFF are
- * ill-formed (Unicode 15.1, table 3-7).
- */
-int tnn__utf8_decode(const char *s, size_t n, uint32_t *code);
-/*
- * Bytes at s, of n > 0, where no character begins, that one U+FFFD stands for: as many as a character could begin with,
- * or one (Unicode 15.1, section 3.9, "maximal subpart").
- */
-size_t tnn__utf8_ill_formed(const char *s, size_t n);
 /* Reads a whole text into chars, which has room for size; ill-formed bytes become U+FFFD, each one. Their number. */
 size_t tnn__utf8_read(const char *text, size_t size, tnn__char *chars);
-/* Writes code, at most 0x10FFFF, and returns the length. */
-int tnn__utf8_encode(uint32_t code, char out[4]);
 
 #endif
