@@ -289,7 +289,7 @@ static int train(const train_args *args, tnn_run *r, const char *out) {
     ui_say_on_interrupt("saves and ends after this step; a second signal ends it now, with the checkpoints there are");
     tnn_status status = tnn_run_train(r, out, &hooks, &err);
     if (status == TNN_E_CANCELLED) return ui_error(UI_FAILURE, "%s; tnn train --resume %s goes on", err.text, out);
-    if (status != TNN_OK) return ui_error(UI_FAILURE, "%s", err.text);
+    if (status != TNN_OK) return ui_error(status == TNN_E_ARG ? UI_USAGE : UI_FAILURE, "%s", err.text);
     return print_result(args, out, &plan, &w, ui_seconds() - start);
 }
 

@@ -211,7 +211,7 @@ typedef struct tnn_train_times {
 
 /*
  * Estimates how long a run takes from about two seconds of computing on its own data. The run is then only to be freed:
- * its gradients and moments have been used up.
+ * its gradients and moments have been used up, and tnn_run_train refuses it (E_STATE).
  */
 TNN_API tnn_status tnn_run_measure(tnn_run *r, tnn_train_times *out, tnn_error *err);
 TNN_API const tnn_dataset *tnn_run_data(const tnn_run *r); /* of training; lent */
@@ -219,7 +219,8 @@ TNN_API const tnn_tokenizer *tnn_run_tokenizer(const tnn_run *r);
 
 /*
  * Trains into the folder `out`, which is made if need be, from its last whole checkpoint if it has one. E_CANCELLED
- * when should_stop said so: the state is saved. A save that fails is told through on_message and the run goes on.
+ * when should_stop said so: the state is saved. A run trains once; its folder is opened to go on. E_ARG for a new run
+ * where a file is that it would write over. A save that fails is told through on_message and the run goes on.
  */
 TNN_API tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hooks, tnn_error *err);
 

@@ -88,6 +88,7 @@ tnn_status tnn_run_measure(tnn_run *r, tnn_train_times *out, tnn_error *err) {
     const tnn_train_config *c = &r->config;
     tnn_trainer_times times;
     *out = (tnn_train_times){0};
+    r->used_up = true;
     tnn_status status = measure_steps(r, &times, err);
     if (status) return status;
     double looks = n_times(c->iters, c->steps_per_eval), result = (double)tnn_store_bytes(tnn__trained_store(r));

@@ -145,13 +145,17 @@ static bool save(loop *l) {
     return true;
 }
 
+/* What a run writes beside its checkpoints. */
+static const char *const run_files[] = {"config.json", "events.jsonl", "best.gguf",
+                                        "model.gguf",  "adapter.gguf", "report.html"};
+enum { N_RUN_FILES = sizeof run_files / sizeof *run_files };
+
 static bool is_unfinished(const char *name) {
-    static const char *const files[] = {"best.gguf", "model.gguf", "adapter.gguf", "report.html", "config.json"};
     int end = 0;
     if (sscanf(name, "step-%*d.ckpt.tmp-%n", &end) >= 0 && end > 0) return true;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        size_t n = strlen(files[i]);
-        if (strncmp(name, files[i], n) == 0 && strncmp(name + n, ".tmp-", 5) == 0) return true;
+    for (int i = 0; i < N_RUN_FILES; i++) {
+        size_t n = strlen(run_files[i]);
+        if (strncmp(name, run_files[i], n) == 0 && strncmp(name + n, ".tmp-", 5) == 0) return true;
     }
     return false;
 }
@@ -485,15 +489,26 @@ static tnn_status lock_folder(loop *l) {
     return TNN_OK; /* a file system without locks cannot tell */
 }
 
+/* A folder may hold other things, the model to train among them; a new run writes over none of them. */
+static tnn_status check_free(const loop *l) {
+    char path[PATH_SIZE];
+    for (int i = 0; i < N_RUN_FILES; i++) {
+        if (access(path_in(l, run_files[i], path), F_OK) == 0)
+            return tnn__fail(l->err, TNN_E_ARG,
+                             "%s is there already, and the run would write over it: choose another folder", path);
+    }
+    return TNN_OK;
+}
+
 /* The folder of a new run holds none; that of a run which was opened does. */
 static tnn_status enter_folder(loop *l) {
     char path[PATH_SIZE];
-    tnn_status status = make_folders(l);
-    if (status) return status;
     bool is_new = access(path_in(l, "config.json", path), F_OK) != 0 && checkpoint_below(l, INT64_MAX) < 0;
     if (!is_new && !l->r->config_owner)
         return tnn__fail(l->err, TNN_E_STATE, "%s holds a run already; --resume it, or choose another folder", l->out);
-    if (is_new) status = write_config(l);
+    tnn_status status = is_new ? check_free(l) : TNN_OK;
+    if (!status) status = make_folders(l);
+    if (!status && is_new) status = write_config(l);
     if (!status) status = lock_folder(l);
     return status || is_new ? status : restore(l);
 }
@@ -562,9 +577,13 @@ tnn_status tnn_run_train(tnn_run *r, const char *out, const tnn_train_hooks *hoo
     static const tnn_train_hooks none = {0};
     tnn_error unread, report_error;
     loop l = {.r = r, .out = out, .hooks = hooks ? hooks : &none, .lock = -1, .err = err ? err : &unread};
+    if (r->used_up)
+        return tnn__fail(l.err, TNN_E_STATE,
+                         "this run has been measured or trained: make a new one, or open its folder");
     tnn_status status = take_batches(&l);
     if (!status) status = begin(&l);
     if (!status) {
+        r->used_up = true;
         l.start = l.report_start = tnn__seconds();
         l.start_step = tnn_trainer_step(r->trainer);
         l.report_tokens = l.state.n_tokens;

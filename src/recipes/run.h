@@ -31,6 +31,7 @@ struct tnn_run {
     tnn_dataset *train, *valid; /* valid may be NULL */
     int64_t batch_rows;         /* tokens of a batch, padding included */
     tnn_trainer *trainer;
+    bool used_up;                  /* measured, or trained into one folder: its trainer is no longer as it began */
     const tnn__file_ops *file_ops; /* of saves; NULL: the system's */
 };
 

@@ -292,6 +292,16 @@ expect_error 2 'system is no valid UTF-8' -- "$TNN" train full tiny.gguf --data 
 expect_error 2 'either a folder' -- "$TNN" train full tiny.gguf
 expect_error 2 'no-such' -- "$TNN" train full tiny.gguf --data no-such
 expect_error 2 'holds a run already' '--resume one' -- "$TNN" train full tiny.gguf --data data --out one
+mkdir holds
+# shellcheck disable=SC2086
+for name in model.gguf best.gguf events.jsonl report.html; do
+    cp tiny.gguf holds/$name
+    expect_error 2 "holds/$name is there already" 'another folder' -- \
+        "$TNN" train full holds/$name --text text $small --iters 1 --out holds
+    cmp -s holds/$name tiny.gguf || fail "a run wrote over the model that it trains"
+    rm holds/$name
+done
+[ ! -e holds/checkpoints ] || fail "a refused run left something"
 expect_error 2 'leave --iters' -- "$TNN" train --resume one --iters 4
 expect_error 2 'nothing-here/config.json' -- "$TNN" train --resume nothing-here
 python3 "$TESTS/cli/split_model.py" tiny.gguf split

@@ -332,6 +332,27 @@ static void test_another_run_in_the_folder(void **state) {
     tnn_session_free(s);
 }
 
+/* A trainer whose gradients or weights are no longer those of a beginning begins no run. */
+static void test_trains_once(void **state) {
+    (void)state;
+    char text[600];
+    tnn_error err;
+    tnn_train_times times;
+    folder first = folder_named("once"), second = folder_named("twice");
+    tnn_session *s = open_session(1);
+    tnn_train_config c = tiny_config(text);
+    for (int measured = 0; measured < 2; measured++) {
+        tnn_run *r;
+        assert_int_equal(tnn_run_new(&r, s, &c, &err), TNN_OK);
+        assert_int_equal(measured ? tnn_run_measure(r, &times, &err) : tnn_run_train(r, first.path, NULL, &err),
+                         TNN_OK);
+        assert_int_equal(tnn_run_train(r, second.path, NULL, &err), TNN_E_STATE);
+        assert_false(exists(second.path, "config.json"));
+        tnn_run_free(r);
+    }
+    tnn_session_free(s);
+}
+
 /* A run that gains nothing ends by its patience, saved and told; a stop before its first step costs it no patience. */
 static void test_patience(void **state) {
     (void)state;
@@ -795,6 +816,7 @@ int main(void) {
         cmocka_unit_test(test_stopped_anywhere),
         cmocka_unit_test(test_finished),
         cmocka_unit_test(test_another_run_in_the_folder),
+        cmocka_unit_test(test_trains_once),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_settings_out_of_range),
         cmocka_unit_test(test_checkpoints_of_another_run),
