@@ -1,7 +1,8 @@
 /*
  * Recognition follows llama.cpp's substring tests in their order, which is what files in the wild were checked with;
- * a template is never parsed. The formats give the same text as llama.cpp's renderer, except two that
- * follow the models' own templates: zephyr ends a turn with the file's eos text, mistral-v7-tekken has no spaces.
+ * a template is never parsed. The formats give the same text as llama.cpp's renderer, except those that
+ * follow the models' own templates: zephyr ends a turn with the file's eos text, mistral-v7-tekken has no spaces,
+ * deepseek3 no empty line behind the system message, and llama2-chat is the template of Llama 2 itself.
  */
 #include "text/chat_formats.h"
 
@@ -72,6 +73,14 @@ static const tnn__chat_format formats[] = {
      .user = {"", " [/INST]"},
      .answer_end = "</s>",
      .trim = TNN__TRIM_ALL},
+    {.name = "llama2-chat",
+     .first_turn = "[INST] ",
+     .turn = "<s>[INST] ",
+     .system = {"<<SYS>>\n", "\n<</SYS>>\n\n"},
+     .user = {"", " [/INST]"},
+     .answer_lead = " ",
+     .answer_end = " </s>",
+     .trim = TNN__TRIM_ALL},
     {.name = "mistral-v1",
      .first_turn = " [INST] ",
      .turn = " [INST] ",
@@ -115,7 +124,7 @@ static const tnn__chat_format formats[] = {
      .answer_lead = " ",
      .answer_end = DEEPSEEK_END},
     {.name = "deepseek3",
-     .system = {"", "\n\n"},
+     .system = {"", ""},
      .user = {"<｜User｜>", ""},
      .answer_header = "<｜Assistant｜>",
      .answer_end = DEEPSEEK_END},
@@ -156,6 +165,7 @@ static const struct {
     {{"[INST]", "[AVAILABLE_TOOLS]", " [INST]"}, "mistral-v1"},
     {{"[INST]", "[AVAILABLE_TOOLS]", "\"[INST]\""}, "mistral-v3-tekken"},
     {{"[INST]", "[AVAILABLE_TOOLS]"}, "mistral-v3"},
+    {{"bos_token + '[INST]", "<<SYS>>", "content.strip() + ' ' + eos_token"}, "llama2-chat"},
     {{"[INST]", "content.strip()"}, "llama2-sys-strip"},
     {{"[INST]", "bos_token + '[INST]"}, "llama2-sys-bos"},
     {{"[INST]", "<<SYS>>"}, "llama2-sys"},

@@ -87,7 +87,7 @@ static tnn_status find_llama3_preamble(tnn_chat_template *c, tnn_gguf_str jinja,
     return c->preamble.data ? TNN_OK : tnn__fail_nomem(err, "a chat template", (size_t)n);
 }
 
-/* The literal that begins with opening behind *from, without what is blank at its end; *from is moved behind it. */
+/* The literal of a string that begins with opening, behind *from, which is moved behind it; *to stays if none does. */
 static tnn_status find_literal(tnn_chat_template *c, tnn_gguf_str *from, const char *opening, tnn_gguf_str *to,
                                tnn_error *err) {
     const char *at = find(*from, opening);
@@ -96,10 +96,13 @@ static tnn_status find_literal(tnn_chat_template *c, tnn_gguf_str *from, const c
     const char *end = memchr(at, at[-1], text.size < MESSAGE_MAX_BYTES ? text.size : MESSAGE_MAX_BYTES);
     if (!end) return TNN_OK;
     *from = rest_from(*from, end);
-    tnn_status status = copy_unescaped(c, (tnn_gguf_str){at, (size_t)(end - at)}, to, err);
-    while (!status && to->size > 0 && (to->data[to->size - 1] == '\n' || to->data[to->size - 1] == ' '))
-        to->size--;
-    return status;
+    return copy_unescaped(c, (tnn_gguf_str){at, (size_t)(end - at)}, to, err);
+}
+
+static tnn_gguf_str without_lines_at_end(tnn_gguf_str text) {
+    while (text.size > 0 && text.data[text.size - 1] == '\n')
+        text.size--;
+    return text;
 }
 
 /*
@@ -111,6 +114,7 @@ static tnn_status find_smollm3_preamble(tnn_chat_template *c, tnn_gguf_str jinja
     tnn_gguf_str cutoff = {0}, rest = jinja;
     tnn_status status = find_literal(c, &rest, "Knowledge Cutoff Date: ", &cutoff, err);
     if (status || cutoff.size == 0) return status;
+    cutoff = without_lines_at_end(cutoff);
     char text[128];
     int n = snprintf(text, sizeof text,
                      "## Metadata\n\n%.*s\nReasoning Mode: ", (int)(cutoff.size < 64 ? cutoff.size : 64), cutoff.data);
@@ -119,7 +123,10 @@ static tnn_status find_smollm3_preamble(tnn_chat_template *c, tnn_gguf_str jinja
     if (!c->preamble.data) return tnn__fail_nomem(err, "a chat template", (size_t)n);
     c->smollm3 = true;
     status = find_literal(c, &rest, persona, &c->default_system, err);
-    return status ? status : find_literal(c, &rest, persona, &c->unthinking_system, err);
+    if (!status) status = find_literal(c, &rest, persona, &c->unthinking_system, err);
+    c->default_system = without_lines_at_end(c->default_system);
+    c->unthinking_system = without_lines_at_end(c->unthinking_system);
+    return status;
 }
 
 /* The text of the eos token; many formats end a turn with it. */
@@ -156,6 +163,8 @@ static tnn_status load_jinja(tnn_chat_template *c, tnn_gguf_str jinja, tnn_error
         bool smollm3 = find(jinja, "## Custom Instructions") && find(jinja, "Reasoning Mode: ");
         return smollm3 ? find_smollm3_preamble(c, jinja, err) : find_default_system(c, jinja, err);
     }
+    if (strcmp(c->format->name, "deepseek") == 0)
+        return find_literal(c, &jinja, "You are an AI programming assistant", &c->default_system, err);
     return strcmp(c->format->name, "llama3") == 0 ? find_llama3_preamble(c, jinja, err) : TNN_OK;
 }
 

@@ -128,6 +128,11 @@ static const struct {
      "[INST] <<SYS>>\nYou are a helpful assistant\n<</SYS>>\n\nHello [/INST]Hi there</s>[INST] Who are you [/INST]"
      "I am an assistant</s>[INST] Another question [/INST]",
      "Hi there</s>^I am an assistant</s>"},
+    {"llama2-chat", /* contents trimmed, the answer between spaces, BOS before every turn; the first is the tokenizer's
+                     */
+     "[INST] <<SYS>>\nYou are a helpful assistant\n<</SYS>>\n\nHello [/INST] Hi there </s><s>[INST] Who are you [/INST]"
+     " I am an assistant </s><s>[INST] Another question [/INST]",
+     " Hi there </s>^ I am an assistant </s>"},
     {"gemma",
      "<start_of_turn>user\nYou are a helpful assistant\n\nHello<end_of_turn>\n<start_of_turn>model\nHi "
      "there<end_of_turn>\n"
@@ -161,7 +166,7 @@ static const struct {
      "Assistant:    I am an assistant   <｜end▁of▁sentence｜>User: Another question\n\nAssistant:",
      " Hi there<｜end▁of▁sentence｜>^    I am an assistant   <｜end▁of▁sentence｜>"},
     {"deepseek3",
-     "You are a helpful assistant\n\n<｜User｜>Hello<｜Assistant｜>Hi there<｜end▁of▁sentence｜><｜User｜>Who are you"
+     "You are a helpful assistant<｜User｜>Hello<｜Assistant｜>Hi there<｜end▁of▁sentence｜><｜User｜>Who are you"
      "<｜Assistant｜>   I am an assistant   <｜end▁of▁sentence｜><｜User｜>Another question<｜Assistant｜>",
      "Hi there<｜end▁of▁sentence｜>^   I am an assistant   <｜end▁of▁sentence｜>"},
     {"command-r",
@@ -233,6 +238,8 @@ static void recognition(void **state) {
         {"{{'[INST] ' + '<<SYS>>\\n' + system}}", "llama2-sys"},
         {"{{bos_token + '[INST] ' + '<<SYS>>\\n' + system}}", "llama2-sys-bos"},
         {"{{bos_token + '[INST] ' + content.strip() + '<<SYS>>'}}", "llama2-sys-strip"},
+        {"{{bos_token + '[INST] ' + content.strip() + '<<SYS>>'}}{{' '  + content.strip() + ' ' + eos_token}}",
+         "llama2-chat"},
         {"{{' [INST] ' + system_message + '\\n\\n' + message['content'] + ' [/INST]'}}", "mistral-v1"},
         {"{{'[AVAILABLE_TOOLS] '}}{{'[INST] ' + message['content']}}", "mistral-v3"},
         {"{{\"[AVAILABLE_TOOLS]\"}}{{\"[INST]\" + message[\"content\"]}}", "mistral-v3-tekken"},
@@ -315,7 +322,11 @@ static void default_system_message(void **state) {
         {"<|im_start|>system\nOutside of braces, it's \"so\"\\n<|im_end|>\n{{ x }}",
          "Outside of braces, it's \"so\"\n"},
         {"{{ \"<|im_start|>system\\nDon't\\tsay \\\\<|im_end|>\" }}", "Don't\tsay \\"},
+        /* as in DeepSeek Coder's */
+        {"{{'You are an AI programming assistant, so refuse\\n'}}{{'### Instruction:\\n'}}{{'<|EOT|>'}}",
+         "You are an AI programming assistant, so refuse\n"},
         /* none */
+        {"{{'### Instruction:\\n'}}{{'<|EOT|>'}}", ""},
         {"{{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}", ""},
         {"{{- '<|im_start|>system\\n<|im_end|>\\n' }}", ""},
         {"<|im_start|>system\n{{ system }}<|im_end|>", ""},
