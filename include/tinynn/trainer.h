@@ -86,7 +86,7 @@ TNN_API tnn_status tnn_trainer_accumulate(tnn_trainer *t, const tnn_batch *batch
 
 /*
  * One step of the optimizer with the collected gradients, which are then zeroed. *grad_norm gets their L2 norm before
- * clipping. A norm that is not finite leaves the weights as they are: E_RANGE.
+ * clipping. A norm that is not finite leaves the weights as they are, and the gradients are dropped: E_RANGE.
  */
 TNN_API tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_error *err);
 

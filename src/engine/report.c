@@ -20,7 +20,7 @@
 #include "engine/events.h"
 
 #define PATH_SIZE  4096
-#define MAX_SERIES 64
+#define MAX_SERIES 256
 #define MAX_POINTS 2000 /* drawn; more are thinned */
 
 typedef struct point {
@@ -37,6 +37,7 @@ typedef struct report {
     tnn_allocator alloc;
     series all[MAX_SERIES];
     int n_series;
+    bool left_out;   /* more series than are drawn */
     json_t *samples; /* events */
     bool no_memory;
     tnn__atomic_file *out;
@@ -50,7 +51,10 @@ static series *series_named(report *r, const char *name) {
     for (int i = 0; i < r->n_series; i++) {
         if (strcmp(r->all[i].name, name) == 0) return &r->all[i];
     }
-    if (r->n_series == MAX_SERIES) return NULL;
+    if (r->n_series == MAX_SERIES) {
+        r->left_out = true;
+        return NULL;
+    }
     series *s = &r->all[r->n_series++];
     snprintf(s->name, sizeof s->name, "%s", name);
     return s;
@@ -275,6 +279,7 @@ static void put_page(report *r, const char *folder, const char *config_path) {
         if (r->all[i].n > 0) put_curve(r, &r->all[i]);
     }
     put(r, "</main>\n");
+    if (r->left_out) put(r, "<p>The first %d curves are drawn; events.jsonl has the others.</p>\n", MAX_SERIES);
     put_samples(r);
     put(r, "<h2>Settings</h2>\n");
     put_settings(r, config_path);

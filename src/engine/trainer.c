@@ -318,6 +318,16 @@ static tnn_status set_hyper(const tnn_trainer *t, const update *u, float lr, flo
     return status;
 }
 
+static tnn_status drop_gradients(tnn_trainer *t, tnn_error *err) {
+    static const float zeros[4096] = {0};
+    tnn_status status = TNN_OK;
+    size_t bytes = tnn_tensor_bytes(t->grads);
+    for (size_t at = 0; at < bytes && !status; at += sizeof zeros) {
+        status = tnn_tensor_write(t->grads, at, zeros, bytes - at < sizeof zeros ? bytes - at : sizeof zeros, err);
+    }
+    return status;
+}
+
 tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_error *err) {
     if (!isfinite(lr) || lr < 0.0f)
         return tnn__fail(err, TNN_E_ARG, "a learning rate of %g: give 0 or more", (double)lr);
@@ -328,6 +338,8 @@ tnn_status tnn_trainer_update(tnn_trainer *t, float lr, double *grad_norm, tnn_e
     double norm = sqrt(sum);
     if (grad_norm) *grad_norm = norm;
     if (!isfinite(norm)) {
+        status = drop_gradients(t, err);
+        if (status) return status;
         return tnn__fail(err, TNN_E_RANGE, "the gradient of step %" PRId64 " is not finite; lower the learning rate",
                          t->step + 1);
     }

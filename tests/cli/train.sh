@@ -115,6 +115,13 @@ for curve in curves:
     assert len(steps) == len(set(steps)) >= 2, steps
 PYTHON
 
+# More taps than a page has room for: what is not drawn is told.
+expect 0 "$TNN" train scratch --text text --tokenizer bytes --d-model 8 --n-heads 1 --d-ff 8 --n-layers 70 --iters 1 \
+    --batch-size 1 --max-seq-length 16 --tap 'blk.*' --out deep
+[ "$(grep -c '<figure>' deep/report.html)" = 256 ] || fail "curves of many taps"
+grep -q 'first 256 curves.*events.jsonl' deep/report.html || fail "curves that are not drawn are not told"
+! grep -q 'events.jsonl' watched/report.html || fail "nothing is left out of the report"
+
 # Settings that checkpoints do not fit: the run does not begin again over them.
 cp -r lora edited
 sed -i 's/"lora_rank": 4/"lora_rank": 2/' edited/config.json
