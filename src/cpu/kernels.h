@@ -281,11 +281,8 @@ typedef struct tnn__adamw_hyper {
 
 typedef void tnn__adamw_fn(float *p, const float *g, float *m, float *v, int64_t n, const tnn__adamw_hyper *h);
 
-/* Every type that weights may have. */
-#define TNN__WEIGHT_TYPES(X)                                                                                           \
-    X(F32)                                                                                                             \
-    X(F16)                                                                                                             \
-    X(BF16)                                                                                                            \
+/* The types whose products are those of integers, where activations are int8. */
+#define TNN__Q8_TYPES(X)                                                                                               \
     X(Q4_0)                                                                                                            \
     X(Q4_1)                                                                                                            \
     X(Q5_0)                                                                                                            \
@@ -299,6 +296,9 @@ typedef void tnn__adamw_fn(float *p, const float *g, float *m, float *v, int64_t
     X(IQ4_NL)                                                                                                          \
     X(IQ4_XS)                                                                                                          \
     X(MXFP4)
+
+/* Every type that weights may have. */
+#define TNN__WEIGHT_TYPES(X) X(F32) X(F16) X(BF16) TNN__Q8_TYPES(X)
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 

@@ -331,9 +331,6 @@ KERNEL void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t r
 
 /* --- table --- */
 
-#define TNN__Q8_TYPES(X)                                                                                               \
-    X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
-
 #define X(TYPE)                                                                                                        \
     static void gemm_##TYPE(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
         gemm(TNN_TYPE_##TYPE, a, row0, row1, scratch);                                                                 \

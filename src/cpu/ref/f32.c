@@ -27,15 +27,11 @@ static void from_f32(tnn_type type, const float *src, void *dst, int64_t n) {
 }
 
 /* One conversion per stored type: the table's entries do not take the type. */
-#define TO_F32_TYPES(X)                                                                                                \
-    X(F32)                                                                                                             \
-    X(F16)                                                                                                             \
-    X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
 #define X(type)                                                                                                        \
     static void to_f32_##type(const void *src, float *dst, int64_t n) {                                                \
         (void)tnn_dequantize_row(TNN_TYPE_##type, src, dst, n);                                                        \
     }
-TO_F32_TYPES(X)
+TNN__WEIGHT_TYPES(X)
 #undef X
 
 #define FROM_F32_TYPES(X) X(F32) X(F16) X(BF16) X(Q8_0)
@@ -59,7 +55,7 @@ void tnn__kernels_init_float_portable(tnn__kernels *k) {
     k->add = add;
     k->rope = rope;
 #define X(type) k->to_f32[TNN_TYPE_##type] = to_f32_##type;
-    TO_F32_TYPES(X)
+    TNN__WEIGHT_TYPES(X)
 #undef X
 #define X(type) k->from_f32[TNN_TYPE_##type] = from_f32_##type;
     FROM_F32_TYPES(X)

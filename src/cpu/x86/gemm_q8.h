@@ -8,7 +8,7 @@
  *   limit.
  * - More: TILE_ROWS rows at a time, in slices of K, are unpacked to a panel that stays in the L1 cache and multiplied
  *   with all columns. The codes of a panel lie in fours along K, row beside row, so that a lane of a vector is a row,
- * the activations come as broadcasts of four bytes, and no sum ever crosses lanes.
+ *   the activations come as broadcasts of four bytes, and no sum ever crosses lanes.
  *
  * Sums over a group of 32 are exact integers; groups are added in F32, in ascending order of K in a panel.
  */
@@ -50,27 +50,11 @@ KERNEL void gemm_q8(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_
     }
 }
 
-/* type, suffix of its function */
-#define TNN__Q8_TYPES(X)                                                                                               \
-    X(Q4_0, q4_0)                                                                                                      \
-    X(Q4_1, q4_1)                                                                                                      \
-    X(Q5_0, q5_0)                                                                                                      \
-    X(Q5_1, q5_1)                                                                                                      \
-    X(Q8_0, q8_0)                                                                                                      \
-    X(Q2_K, q2_k)                                                                                                      \
-    X(Q3_K, q3_k)                                                                                                      \
-    X(Q4_K, q4_k)                                                                                                      \
-    X(Q5_K, q5_k)                                                                                                      \
-    X(Q6_K, q6_k)                                                                                                      \
-    X(IQ4_NL, iq4_nl)                                                                                                  \
-    X(IQ4_XS, iq4_xs)                                                                                                  \
-    X(MXFP4, mxfp4)
-
-#define X(TYPE, name)                                                                                                  \
-    static void gemm_##name(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
+#define X(TYPE)                                                                                                        \
+    static void gemm_##TYPE(const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {                      \
         gemm_q8(TNN_TYPE_##TYPE, a, row0, row1, scratch);                                                              \
     }                                                                                                                  \
-    static size_t scratch_##name(int64_t n_in, int64_t n_cols, int64_t rows) {                                         \
+    static size_t scratch_##TYPE(int64_t n_in, int64_t n_cols, int64_t rows) {                                         \
         (void)rows;                                                                                                    \
         return n_cols <= FEW_COLUMNS ? rows_scratch_bytes(TNN_TYPE_##TYPE, n_in, n_cols)                               \
                                      : panel_bytes(TNN_TYPE_##TYPE, n_in);                                             \
@@ -79,11 +63,11 @@ TNN__Q8_TYPES(X)
 #undef X
 
 static void init_gemm_q8(tnn__kernels *k) {
-#define X(TYPE, name)                                                                                                  \
-    k->gemm[TNN_TYPE_##TYPE] = (tnn__gemm_kernel){.run = gemm_##name,                                                  \
+#define X(TYPE)                                                                                                        \
+    k->gemm[TNN_TYPE_##TYPE] = (tnn__gemm_kernel){.run = gemm_##TYPE,                                                  \
                                                   .int8_activations = true,                                            \
                                                   .row_align = TILE_ROWS,                                              \
-                                                  .scratch_bytes = scratch_##name};
+                                                  .scratch_bytes = scratch_##TYPE};
     TNN__Q8_TYPES(X)
 #undef X
 }

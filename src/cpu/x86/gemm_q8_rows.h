@@ -94,7 +94,7 @@ KERNEL void add_two_groups(tnn_type type, int nr, int nc, const uint8_t *const c
     }
 }
 
-/* Groups i and i + 4 of one row and column of a paired type, of n: one in either half of a vector. */
+/* Groups i and i + 4 of one row and column of a paired type: one in either half of a vector. */
 KERNEL __m256i pair_dots16(const __m256i codes[2], const int8_t *q) {
     return _mm256_add_epi16(_mm256_maddubs_epi16(codes[0], load256(q)),
                             _mm256_maddubs_epi16(codes[1], load256(q + 32)));
