@@ -29,6 +29,7 @@ typedef struct tnn_adapter_pair {
 /*
  * Writes an adapter, atomically. alpha as users give it: the strength is alpha / rank. base: the file of the model that
  * the pairs were trained over, whose name and norms are noted so that another model can be told; NULL: nothing is.
+ * E_ARG for a pair without its name or a half.
  */
 TNN_API tnn_status tnn_adapter_save(const char *path, const char *arch, const tnn_gguf *base, float alpha,
                                     const tnn_adapter_pair *pairs, int64_t n, const tnn_allocator *allocator,

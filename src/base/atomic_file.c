@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <tinynn/output_file.h>
@@ -156,16 +157,27 @@ static int open_temp(tnn__atomic_file *f) {
     return -1;
 }
 
+/* Told before the work that fills the file, not at the rename behind it. */
+static tnn_status check_path(const char *path, tnn_error *err) {
+    struct stat st;
+    size_t n = strlen(path);
+    if (n == 0) return tnn__fail(err, TNN_E_IO, "the name of the file to be written is empty");
+    if (path[n - 1] == '/' || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+        return tnn__fail(err, TNN_E_IO, "cannot write %s: it is a folder; name a file", path);
+    return TNN_OK;
+}
+
 tnn_status tnn__atomic_open(tnn__atomic_file **out, const char *path, uint64_t expected_bytes, const tnn__file_ops *ops,
                             const tnn_allocator *a, tnn_error *err) {
     *out = NULL;
+    tnn_status status = check_path(path, err);
+    if (status != TNN_OK) return status;
     a = tnn__allocator_or_default(a);
     tnn__atomic_file *f = tnn__calloc(a, sizeof *f, TNN__ALIGN);
     if (!f) return tnn__fail_nomem(err, "the buffer of a file to be written", sizeof *f);
     f->alloc = *a;
     f->ops = ops ? *ops : real_ops;
     f->expected_bytes = expected_bytes;
-    tnn_status status = TNN_OK;
     if (!set_paths(f, path)) {
         status = tnn__fail_nomem(err, "the path of a file to be written", f->path_bytes);
     } else if ((f->folder_fd = open_retrying(&f->ops, f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)) < 0) {

@@ -208,6 +208,9 @@ tnn_status tnn_adapter_save(const char *path, const char *arch, const tnn_gguf *
     const tnn_allocator *a = tnn__allocator_or_default(allocator);
     tnn_gguf_writer *w;
     tnn_error first = {TNN_OK, ""};
+    for (int64_t i = 0; i < n; i++)
+        if (!pairs[i].name || !pairs[i].a || !pairs[i].b)
+            return tnn__fail(err, TNN_E_ARG, "pair %" PRId64 " of an adapter lacks its name or a half", i);
     tnn_status status = tnn_gguf_writer_new(&w, a, err);
     if (status) return status;
     /* The writer latches its first error, and finish tells it. */

@@ -257,6 +257,22 @@ static void test_absent_folder(void **state) {
     assert_non_null(strstr(err.text, "No such file or directory"));
 }
 
+/* Refused before anything is written: at the rename it would be after all the work. */
+static void test_path_that_is_no_file(void **state) {
+    (void)state;
+    char slash[300];
+    snprintf(slash, sizeof slash, "%s/new/", folder);
+    const char *const paths[] = {"", folder, slash};
+    static const char *const words[] = {"empty", "is a folder", "is a folder"};
+    for (int i = 0; i < 3; i++) {
+        tnn__atomic_file *f;
+        tnn_error err;
+        assert_int_equal(tnn__atomic_open(&f, paths[i], 0, NULL, NULL, &err), TNN_E_IO);
+        assert_null(f);
+        assert_non_null(strstr(err.text, words[i]));
+    }
+}
+
 /* One save with call `n` failing as told; false once there is no call n. */
 static int save_with_fault(int n, int error, uint64_t expected, faults *f, tnn_status *status, tnn_error *err) {
     counting_allocator counts = {0};
@@ -420,6 +436,7 @@ int main(void) {
         cmocka_unit_test(test_two_savers),
         cmocka_unit_test(test_path_without_folder),
         cmocka_unit_test(test_absent_folder),
+        cmocka_unit_test(test_path_that_is_no_file),
         cmocka_unit_test(test_no_space_at_every_call),
         cmocka_unit_test(test_quota_at_every_call),
         cmocka_unit_test(test_io_error_at_every_call),

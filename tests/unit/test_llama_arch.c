@@ -491,6 +491,9 @@ static void test_saved_with_another_strength(void **state) {
     tnn_tensor *oa = take(l.store, "oa", 32, 2, 0.3f), *ob = take(l.store, "ob", 2, 40, 0.3f);
     const tnn_adapter_pair pair = {"output.weight", oa, ob};
     ok(tnn_adapter_save(temp_path(&dir, "a.gguf"), "llama", NULL, 4.0f, &pair, 1, NULL, &err));
+    const tnn_adapter_pair half[] = {pair, {"output.weight", oa, NULL}};
+    assert_int_equal(tnn_adapter_save(temp_path(&dir, "b.gguf"), "llama", NULL, 4.0f, half, 2, NULL, &err), TNN_E_ARG);
+    names("pair 1");
     unload(&l);
     tnn_seq *q = seq_of(1.0f, &model), *p = seq_of(2.0f, &stronger);
     ok(tnn_seq_save(q, temp_path(&dir, "saved"), &err));
