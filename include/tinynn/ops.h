@@ -108,7 +108,7 @@ typedef struct tnn_attention_args {
     tnn_tensor *positions; /* I32 [T]; with a cache */
     tnn_tensor *slots;     /* I32 [T] or NULL; with a cache */
     tnn_tensor *starts;    /* I32 [T] or NULL; without a cache */
-    tnn_tensor *mask;      /* F32 [n_kv, T] added to the scores, or NULL */
+    tnn_tensor *mask;      /* F32 [n_kv, T] added to the scores, or NULL; a row that it hides all from gives zeros */
 } tnn_attention_args;
 
 TNN_API tnn_tensor *tnn_attention(tnn_graph *g, tnn_tensor *q, tnn_tensor *k, tnn_tensor *v,

@@ -73,7 +73,7 @@ typedef struct tnn__gemm_kernel {
  * q, out: [d, n_head, T] F32. K and V: element (pos j, kv head c) is a row of d (d_v) elements of kv_type at
  * k + j*k_pos_bytes + c*k_head_bytes (v likewise). mask, if not NULL, is F32 [n_kv, T] added to the scores.
  * lse, if not NULL, is [n_head, T]: log-sum-exp of the scaled scores (needed to differentiate).
- * A row with an empty range gives zeros.
+ * A row that sees no key, be its range empty or its mask -inf throughout, gives zeros, and -inf for its lse.
  */
 typedef struct tnn__attn_args {
     const float *q;
@@ -236,9 +236,9 @@ typedef struct tnn__gemm_dw_kernel {
 
 /*
  * Gradient of attention without a cache for kv head c, from out, lse and dout of the forward: f has q, k, v, ranges,
- * mask and lse of the forward; its out is only read. Keys are cut into blocks of TNN__ATTN_BLOCK, of which a call takes
- * part, part + n_parts, ...: it sets dk and dv of these keys, and dq [d, H, T] of the group's query heads, all rows, to
- * what these keys give. The dq of all parts are added up afterwards.
+ * mask and lse of the forward; its out is only read. Rows that see no key have none. Keys are cut into blocks of
+ * TNN__ATTN_BLOCK, of which a call takes part, part + n_parts, ...: it sets dk and dv of these keys, and dq [d, H, T]
+ * of the group's query heads, all rows, to what these keys give. The dq of all parts are added up afterwards.
  */
 typedef struct tnn__attn_back_args {
     tnn__attn_args f;  /* K and V in F32 */

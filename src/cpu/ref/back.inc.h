@@ -62,6 +62,7 @@ static void attn_back_row(const attn_back_args *a, int64_t h, int64_t t, int64_t
     const real *q = f->q + row * d, *dout = a->dout + row * d_v;
     real delta = dot(dout, f->out + row * d_v, d_v);
     memset(dq + row * d, 0, (size_t)d * sizeof *dq);
+    if (f->lse[row] == -(real)INFINITY) return; /* it sees no key */
     for (int64_t j = f->lo[t]; j < f->hi[t]; j++) {
         if (j / TNN__ATTN_BLOCK % n_parts != part) continue;
         const real *k =

@@ -68,11 +68,12 @@ static float dot(const float *a, const float *b, int64_t n) {
 
 /*
  * One row of a pair of blocks: scores to weights p = exp(scale s + mask - lse), dp to ds = scale p (dp - delta); keys
- * outside [lo, hi) of the row, and those that fill up the block, get zeros.
+ * outside [lo, hi) of the row, those that fill up the block, and all where the mask hides all, get zeros.
  */
 static void row_gradients(const tnn__attn_back_args *a, int64_t h, int64_t t, int64_t j0, float *s, float *dp) {
     const tnn__attn_args *f = &a->f;
     int64_t row = t * f->n_head + h, lo = f->lo[t] - j0, hi = f->hi[t] - j0;
+    if (f->lse[row] == -INFINITY) hi = lo;
     const vf delta = vf_set(dot(a->dout + row * f->d_v, f->out + row * f->d_v, f->d_v));
     const vf scale = vf_set(f->scale), minus_lse = vf_set(-f->lse[row]);
     for (int64_t j = 0; j < B; j += LANES) {
