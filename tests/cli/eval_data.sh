@@ -123,3 +123,16 @@ expect_error 2 'no-such-template' -- "$TNN" eval tiny.gguf --data data --chat-te
 expect_error 2 'logits' 'matches no stage' -- "$TNN" eval tiny.gguf --data data --tap logits
 expect_error 2 'is the input' -- "$TNN" eval tiny.gguf --data data --tap embed --tap-out data/test.jsonl
 expect_error 2 '2 to 1048576' -- "$TNN" eval tiny.gguf --data data -c 16777216
+# Two adapters beside an output of its own: a loss has room for one, and the error says what to do.
+printf 'the hero went home and he said that the time has come.\n' >text
+small="--batch-size 1 --max-seq-length 16 --iters 1"
+# shellcheck disable=SC2086
+expect 0 "$TNN" train scratch --text text --tokenizer tiny.gguf --d-model 32 --n-heads 2 --n-layers 1 --d-ff 32 --untied $small \
+    --out untied
+for name in a b; do
+    # shellcheck disable=SC2086
+    expect 0 "$TNN" train lora untied/model.gguf --text text $small --lora-modules output --out pair-$name
+done
+expect 0 "$TNN" eval untied/model.gguf --data data --lora pair-a/adapter.gguf
+expect_error 2 'one low-rank pair beside output.weight' 'merge the others' -- \
+    "$TNN" eval untied/model.gguf --data data --lora pair-a/adapter.gguf --lora pair-b/adapter.gguf

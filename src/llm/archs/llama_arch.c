@@ -174,7 +174,8 @@ tnn_tensor *tnn_llama_arch_build_loss(const tnn_llama_arch *a, tnn_graph *g, con
     const tnn__lora *pair = a->output.lora;
     if (!pair) return tnn_linear_xent(g, head, x_final, targets, weights);
     if (pair->next) {
-        tnn_graph_fail(g, TNN_E_UNSUPPORTED, "a loss takes one low-rank pair beside output.weight, and there are more");
+        tnn_graph_fail(g, TNN_E_UNSUPPORTED,
+                       "a loss takes one low-rank pair beside output.weight; merge the others into the model first");
         return NULL;
     }
     tnn_tensor *low = tnn__lora_low(g, args, pair, x_final);
