@@ -98,7 +98,7 @@ TNN_API int64_t tnn_trainer_step(const tnn_trainer *t); /* updates done */
 
 /* --- state, for checkpoints: what tnn_trainer_set_step and these tensors hold is all there is --- */
 
-TNN_API void tnn_trainer_set_step(tnn_trainer *t, int64_t step);
+TNN_API void tnn_trainer_set_step(tnn_trainer *t, int64_t step); /* below 0 counts as 0 */
 TNN_API int64_t tnn_trainer_n_params(const tnn_trainer *t);
 /* The i-th trained tensor, its gradient and moments (NULL where the optimizer has none); lent. */
 TNN_API tnn_tensor *tnn_trainer_value(const tnn_trainer *t, int64_t i);

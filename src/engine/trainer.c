@@ -505,7 +505,7 @@ int64_t tnn_trainer_step(const tnn_trainer *t) {
 }
 
 void tnn_trainer_set_step(tnn_trainer *t, int64_t step) {
-    t->step = step;
+    t->step = step > 0 ? step : 0;
 }
 
 int64_t tnn_trainer_n_params(const tnn_trainer *t) {

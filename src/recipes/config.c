@@ -184,6 +184,8 @@ static tnn_status set_flag(tnn_train_config *c, const tnn_setting *s, const char
 }
 
 tnn_status tnn_train_config_set(tnn_train_config *c, const char *name, const char *text, tnn_error *err) {
+    if (c->recipe < 0 || c->recipe >= TNN_RECIPE_COUNT)
+        return tnn__fail(err, TNN_E_ARG, "there is no recipe %" PRId64, c->recipe);
     for (int i = 0; i < N_SETTINGS; i++) {
         if (!same_name(name, settings[i].name)) continue;
         tnn_setting s = filled(i);

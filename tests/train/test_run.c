@@ -401,6 +401,11 @@ static void test_settings_out_of_range(void **state) {
         assert_int_equal(tnn_run_new(&r, s, &c, &err), TNN_E_ARG);
         if (strncmp(err.text, setting.name, strlen(setting.name)) != 0) fail_msg("%s: %s", setting.name, err.text);
     }
+    tnn_train_config none = tiny_config(text);
+    tnn_error err;
+    none.recipe = 99;
+    assert_int_equal(tnn_train_config_set(&none, "iters", "3", &err), TNN_E_ARG);
+    assert_non_null(strstr(err.text, "no recipe 99"));
     tnn_session_free(s);
 }
 

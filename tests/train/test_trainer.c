@@ -529,6 +529,8 @@ static void test_refusals(void **state) {
     assert_int_equal(tnn_trainer_accumulate(r.trainer, &v, &loss, &err), TNN_OK);
     assert_int_equal(tnn_trainer_update(r.trainer, 1e-3f, &norm, &err), TNN_OK);
     assert_true(isfinite(norm) && norm > 0);
+    tnn_trainer_set_step(r.trainer, -5);
+    assert_int_equal(tnn_trainer_step(r.trainer), 0);
     tnn_trainer_options o = tnn_trainer_options_default();
     tnn_trainer *none;
     assert_int_equal(tnn_trainer_new(&none, r.session, r.arch, r.store, &o, &err), TNN_E_ARG);
