@@ -210,7 +210,8 @@ static tnn_status check_fits(tnn_seq *q, const header *h, const char *path, tnn_
     if (h->kv_type != (int64_t)q->options.kv_type)
         return tnn__fail(err, TNN_E_ARG, "%s has a KV cache of another type than %s", path,
                          tnn_type_get_info((int32_t)q->options.kv_type)->name);
-    if (h->length < 0 || h->length > q->options.n_ctx)
+    if (h->length < 0) return damaged(path, "its length is below zero", err);
+    if (h->length > q->options.n_ctx)
         return tnn__fail(err, TNN_E_FULL, "%s holds %" PRId64 " tokens, the context %" PRId64 "; give a larger one",
                          path, h->length, q->options.n_ctx);
     return TNN_OK;

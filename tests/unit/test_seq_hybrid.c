@@ -229,8 +229,40 @@ static void refuses(tnn_seq *q, const char *path, tnn_status want, const char *f
     if (!strstr(err.text, fragment)) fail_msg("\"%s\" lacks \"%s\"", err.text, fragment);
 }
 
-/* After magic, fingerprint, cache type, length and has_logits, of eight bytes each. */
-enum { FIRST_ID_AT = 40 };
+/* The n bytes of a saved sequence under a right checksum. */
+static void forge(const char *path, const uint8_t *bytes, size_t n) {
+    tnn__checksum sum = tnn__checksum_begin();
+    tnn__checksum_add(&sum, bytes, n - sizeof(uint64_t));
+    uint64_t end = tnn__checksum_end(&sum);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n - sizeof end, f), n - sizeof end);
+    assert_int_equal(fwrite(&end, 1, sizeof end, f), sizeof end);
+    fclose(f);
+}
+
+/* After the magic: fingerprint, type, length, whether there are logits; then the ids. */
+static void refuses_forged(tnn_seq *q, const char *bad, uint8_t *bytes, size_t n) {
+    static const int64_t lengths[] = {-1, 0, 20, 22, 64, 65, INT64_MAX, INT64_MIN};
+    static const int32_t wrong_ids[] = {-1, VOCAB, INT32_MAX, INT32_MIN};
+    uint8_t *length = bytes + 24, *last_id = bytes + 40 + 20 * sizeof(int32_t), kept[8];
+    forge(bad, bytes, n);
+    ok(tnn_seq_restore(q, bad, &err));
+    memcpy(kept, length, sizeof kept);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        memcpy(length, &lengths[i], sizeof *lengths);
+        forge(bad, bytes, n);
+        refuses(q, bad, lengths[i] <= 64 ? TNN_E_FORMAT : TNN_E_FULL, "bad");
+    }
+    memcpy(length, kept, sizeof kept);
+    memcpy(kept, last_id, sizeof(int32_t));
+    for (size_t i = 0; i < sizeof wrong_ids / sizeof *wrong_ids; i++) {
+        memcpy(last_id, &wrong_ids[i], sizeof *wrong_ids);
+        forge(bad, bytes, n);
+        refuses(q, bad, TNN_E_FORMAT, "vocabulary");
+    }
+    memcpy(last_id, kept, sizeof(int32_t));
+}
 
 static void test_files_that_are_refused(void **state) {
     (void)state;
@@ -272,19 +304,7 @@ static void test_files_that_are_refused(void **state) {
         fclose(f);
         refuses(q, bad, TNN_E_FORMAT, "bad");
     }
-    /* Ids that no token has, in a file that is whole otherwise. */
-    const int32_t strangers[] = {-1, (int32_t)tnn_model_hparams(model)->n_vocab, INT32_MAX};
-    for (int i = 0; i < 3; i++) {
-        memcpy(bytes + FIRST_ID_AT + 20 * sizeof(int32_t), &strangers[i], sizeof strangers[i]);
-        tnn__checksum sum = tnn__checksum_begin();
-        tnn__checksum_add(&sum, bytes, n - sizeof(uint64_t));
-        uint64_t end = tnn__checksum_end(&sum);
-        memcpy(bytes + n - sizeof end, &end, sizeof end);
-        assert_non_null(f = fopen(bad, "wb"));
-        assert_int_equal(fwrite(bytes, 1, n, f), n);
-        fclose(f);
-        refuses(q, bad, TNN_E_FORMAT, "outside the vocabulary");
-    }
+    refuses_forged(q, bad, bytes, n);
     is_fresh(q, model); /* q is as it was */
     tnn_seq_free(q);
 }
