@@ -268,6 +268,44 @@ static void test_slots_of_attention(void **state) {
 }
 
 /* Ids are checked on the way back too, where nothing needs the rows themselves. */
+enum { VIEW_FLOATS = 512 };
+
+/* Attention over what x holds as heads of `d` elements, for each of the n widths. */
+static void attend_views(tnn_session *s, const int64_t *d, int n, float results[][VIEW_FLOATS]) {
+    tnn_graph *g;
+    tnn_plan *p;
+    tnn_error err;
+    float data[VIEW_FLOATS];
+    tnn_tensor *y[2];
+    tnn__fill_normal(1, 1, data, VIEW_FLOATS, 0.0f, 1.0f);
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 1, (const int64_t[]){VIEW_FLOATS});
+    for (int i = 0; i < n; i++) {
+        tnn_tensor *q = tnn_reshape(g, x, 3, (const int64_t[]){d[i], 1, VIEW_FLOATS / d[i]});
+        y[i] = tnn_output(g, tnn_attention(g, q, q, q, &(tnn_attention_args){.scale = 1}), "y");
+    }
+    if (tnn_graph_plan(&p, g, &err)) fail_msg("%s", err.text);
+    assert_int_equal(tnn_plan_set(p, x, data, sizeof data, &err), TNN_OK);
+    assert_int_equal(tnn_plan_run(p, &err), TNN_OK);
+    for (int i = 0; i < n; i++)
+        memcpy(results[i], tnn_plan_data(p, y[i]), sizeof data);
+    tnn_plan_free(p);
+    tnn_graph_free(g);
+}
+
+/* Two views of one tensor have as many rows each as they have: what a row sees is not that of the other view. */
+static void test_attention_over_two_views(void **state) {
+    (void)state;
+    static const int64_t d[] = {32, 8};
+    float together[2][VIEW_FLOATS], alone[2][VIEW_FLOATS];
+    tnn_session *s = open_session(1);
+    attend_views(s, d, 2, together);
+    for (int i = 0; i < 2; i++)
+        attend_views(s, d + i, 1, alone + i);
+    assert_memory_equal(together, alone, sizeof alone);
+    tnn_session_free(s);
+}
+
 static void test_bad_id_on_the_way_back(void **state) {
     (void)state;
     tnn_session *s = open_session(1);
@@ -537,6 +575,7 @@ int main(void) {
         cmocka_unit_test(test_tensors_of_another_graph),
         cmocka_unit_test(test_operands_that_no_kernel_takes),
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_attention_over_two_views),
         cmocka_unit_test(test_mode_after_compute_type),
         cmocka_unit_test(test_without_names),
         cmocka_unit_test(test_store),

@@ -43,11 +43,12 @@ static tnn_status check_ranges(const tnn__program *p, const tnn__step *st, tnn_e
 static tnn__obj key_ranges(tnn__lowering *l, const tnn_tensor *node) {
     const tnn_tensor *where = node->src[3];
     bool fresh;
-    /* One set of ranges per source of positions (without any, q stands for it), window and capacity of the cache. */
+    /* One set of ranges per source of positions (without any, q stands for it, of which views may have other numbers
+     * of rows), window and length: that of the cache, or rows. */
     const tnn_tensor *key = where ? where : node->src[0];
     int64_t kind = 2 * (int64_t)node->params.attention.window + node->params.attention.cached;
-    int64_t capacity = node->params.attention.cached ? node->src[1]->ne[1] : 0;
-    int64_t variant = -1 - kind * ((int64_t)INT32_MAX + 1) - (capacity < INT32_MAX ? capacity : INT32_MAX);
+    int64_t length = node->params.attention.cached ? node->src[1]->ne[1] : node->ne[2];
+    int64_t variant = -1 - kind * ((int64_t)INT32_MAX + 1) - (length < INT32_MAX ? length : INT32_MAX);
     tnn__obj ranges = tnn__lower_derived(l, key, variant, 2 * sizeof(int32_t) * (size_t)node->ne[2], &fresh);
     if (!fresh) return ranges;
     tnn__obj from = tnn__lower_obj(l, where);
