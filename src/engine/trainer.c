@@ -384,14 +384,19 @@ typedef struct timed {
     double seconds, first;
 } timed;
 
-/* n_runs or, if they are short, a few; the first of several does not count, for its memory is new. */
+/* n_runs or, if they are short, some more. */
+static bool runs_again(int run, int n_runs, double sum) {
+    return run < n_runs || (run < 6 && sum < 0.2) || (run > 0 && run < 3 && sum < 0.6);
+}
+
+/* The first of several runs does not count, for its memory is new. */
 static tnn_status time_rows(tnn_trainer *t, const tnn_batch *batch, int64_t n, bool training, int n_runs, timed *out,
                             tnn_error *err) {
     tnn__batch_forward f = {0};
     double loss, sum = 0;
     tnn_status status = forward_build(t, &f, n, training, err);
     *out = (timed){.n = n};
-    for (int run = 0; !status && (run < n_runs || (run < 6 && sum < 0.2)); run++) {
+    for (int run = 0; !status && runs_again(run, n_runs, sum); run++) {
         double start = tnn__seconds();
         status = tnn__batch_forward_run(&f, batch, &loss, err);
         double taken = tnn__seconds() - start;
