@@ -140,6 +140,11 @@ KERNEL __m256i bits(__m256i v, int n, int mask) {
     return _mm256_and_si256(_mm256_srli_epi16(v, n), _mm256_set1_epi8((char)mask));
 }
 
+/* The bits of mask of each byte after it was shifted left by n bits, or right where n is below zero. */
+KERNEL __m256i moved_bits(__m256i v, int n, int mask) {
+    return n > 0 ? _mm256_and_si256(_mm256_slli_epi16(v, n), _mm256_set1_epi8((char)mask)) : bits(v, -n, mask);
+}
+
 /* 16 bytes to 32 nibbles, the low ones first. */
 KERNEL __m256i nibbles(const uint8_t *qs) {
     __m128i v = load128(qs);
@@ -170,20 +175,18 @@ KERNEL __m256i fifth_bits16(__m256i words, int high) {
 static const int8_t fp4_codes[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
 KERNEL __m256i codes_q5_k(const tnn__block_q5_k *b, int g) {
-    __m256i high = bits(load_block256(b->qh), g, 1);
-    return _mm256_or_si256(bits(load_block256(b->qs + g / 2 * 32), g % 2 * 4, 15), _mm256_slli_epi16(high, 4));
+    __m256i high = moved_bits(load_block256(b->qh), 4 - g, 0x10);
+    return _mm256_or_si256(bits(load_block256(b->qs + g / 2 * 32), g % 2 * 4, 15), high);
 }
 
 KERNEL __m256i codes_q6_k(const tnn__block_q6_k *b, int g) {
     __m256i low = bits(load_block256(b->ql + g / 4 * 64 + g % 2 * 32), g % 4 / 2 * 4, 15);
-    __m256i high = bits(load_block256(b->qh + g / 4 * 32), g % 4 * 2, 3);
-    return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
+    return _mm256_or_si256(low, moved_bits(load_block256(b->qh + g / 4 * 32), 4 - g % 4 * 2, 0x30));
 }
 
 KERNEL __m256i codes_q3_k(const tnn__block_q3_k *b, int g) {
     __m256i low = bits(load_block256(b->qs + g / 4 * 32), g % 4 * 2, 3);
-    __m256i high = bits(load_block256(b->hmask), g, 1);
-    return _mm256_or_si256(low, _mm256_slli_epi16(high, 2));
+    return _mm256_or_si256(low, moved_bits(load_block256(b->hmask), 2 - g, 4));
 }
 
 /* The 32 codes of group g of a chunk. */
