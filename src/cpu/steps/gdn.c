@@ -126,18 +126,6 @@ static tnn__obj spans_of(tnn__lowering *l, const tnn_tensor *node, const tnn_ten
     return spans;
 }
 
-tnn_status tnn__check_slots(const tnn__program *p, const tnn_tensor *slots, int64_t n_slots, tnn_error *err) {
-    const int32_t *values = slots ? tnn__ptr(p, p->obj_of_node[slots->index]) : NULL;
-    for (int64_t t = 0; values && t < slots->ne[0]; t++) {
-        if (values[t] < 0 || values[t] >= n_slots) {
-            return tnn__fail(err, TNN_E_RANGE,
-                             "slot %" PRId32 " of row %" PRId64 " is outside the %" PRId64 " there are", values[t], t,
-                             n_slots);
-        }
-    }
-    return TNN_OK;
-}
-
 /* --- conv1d_silu: sources x, w, where, slots, state --- */
 
 static tnn_status check_conv(const tnn__program *p, const tnn__step *st, tnn_error *err) {

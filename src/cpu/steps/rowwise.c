@@ -86,6 +86,18 @@ void tnn__lower_rope_angles(tnn__lowering *l, const tnn_tensor *node) {
 
 /* --- kv_append: obj cache (written), x, positions, slots --- */
 
+tnn_status tnn__check_slots(const tnn__program *p, const tnn_tensor *slots, int64_t n_slots, tnn_error *err) {
+    const int32_t *values = slots ? tnn__ptr(p, p->obj_of_node[slots->index]) : NULL;
+    for (int64_t t = 0; values && t < slots->ne[0]; t++) {
+        if (values[t] < 0 || values[t] >= n_slots) {
+            return tnn__fail(err, TNN_E_RANGE,
+                             "slot %" PRId32 " of row %" PRId64 " is outside the %" PRId64 " there are", values[t], t,
+                             n_slots);
+        }
+    }
+    return TNN_OK;
+}
+
 static tnn_status check_kv_append(const tnn__program *p, const tnn__step *st, tnn_error *err) {
     const tnn_tensor *cache = st->node->src[0];
     const int32_t *positions = tnn__ptr(p, st->obj[2]);
