@@ -1,6 +1,6 @@
 /*
- * The products of training, one thread, in the tasks that training cuts them into: y = W x, dx = W^T dy, dW += dy x^T
- * of SmolLM2-135M's shapes and 512 tokens (the head: 256), in GFLOP/s.
+ * The products of training, one thread, in the tasks that training cuts them into for two: y = W x, dx = W^T dy, dW +=
+ * dy x^T of SmolLM2-135M's shapes and 512 tokens (the head: 256), in GFLOP/s.
  *
  *   bench_gemm_train [TYPE] [ISA]
  */
@@ -67,11 +67,12 @@ static void bench_shape(problem *p, tnn_type type, int64_t n_out, int64_t n_in, 
     p->dw = (tnn__gemm_dw_args){n_in, n_out, n_cols, y, x, NULL, NULL, w};
     p->scratch = bench_alloc((size_t)4 << 20);
     double flop = 2e-9 * (double)n_w * (double)n_cols;
-    int64_t rows = tnn__rows_per_task(n_out, n_cols, p->kernels.gemm_float[type].row_align);
-    int64_t columns = tnn__k_per_task(n_in, p->kernels.gemm_dx[type].k_align);
+    int64_t rows = tnn__rows_per_task(n_out, n_cols, 2, p->kernels.gemm_float[type].row_align);
+    int64_t columns = tnn__k_per_task(n_in, 2, p->kernels.gemm_dx[type].k_align);
     printf("  %5lld x %-5lld y %6.1f", (long long)n_out, (long long)n_in, flop / best(p, run_y, n_out, rows));
     printf("  dx %6.1f", flop / best(p, run_dx, n_in, columns));
-    printf("  dW %6.1f\n", flop / best(p, run_dw, n_out, tnn__dw_rows_per_task(n_out, p->kernels.gemm_dw.row_align)));
+    printf("  dW %6.1f\n",
+           flop / best(p, run_dw, n_out, tnn__dw_rows_per_task(n_out, 2, p->kernels.gemm_dw.row_align)));
     free(p->scratch), free(w), free(x), free(y), free(dx), free(stored);
 }
 

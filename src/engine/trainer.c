@@ -225,6 +225,29 @@ static tnn_status update_build(const tnn_trainer *t, update *u, int64_t first, i
     return tnn_graph_plan(&u->plan, g, err);
 }
 
+/*
+ * Zeros over what is zero already, on all threads. A page of new memory that is read before it is written, as gradients
+ * and moments are by the first step, is given out twice, and the second time every thread is interrupted to forget the
+ * first.
+ */
+static tnn_status touch_memory(const tnn_trainer *t, tnn_error *err) {
+    tnn_graph *g;
+    tnn_plan *plan = NULL;
+    tnn_status status = tnn_graph_new(&g, t->session, err);
+    if (status) return status;
+    tnn_zero(g, t->grads);
+    for (int64_t i = 0; i < t->n_params; i++) {
+        const trained *p = &t->params[i];
+        tnn_zero(g, p->m);
+        if (p->v) tnn_zero(g, p->v);
+    }
+    status = tnn_graph_plan(&plan, g, err);
+    if (!status) status = tnn_plan_run(plan, err);
+    tnn_plan_free(plan);
+    tnn_graph_free(g);
+    return status;
+}
+
 tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *arch, tnn_store *st,
                            const tnn_trainer_options *options, tnn_error *err) {
     *out = NULL;
@@ -242,6 +265,7 @@ tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *ar
     if (!status && options->evaluates) status = forward_build(t, &t->eval, options->n_rows, false, err);
     if (!status) status = build_norm(t, err);
     if (!status) status = update_build(t, &t->update, 0, t->n_params, ALL_SETS, err);
+    if (!status) status = touch_memory(t, err);
     if (status) {
         tnn_trainer_free(t);
         return status;

@@ -9,22 +9,8 @@
 
 #include <tinynn/types.h>
 
+#include "cpu/vec/compiler.h"
 #include "quant/blocks.h"
-
-#define TNN__INLINE static inline __attribute__((always_inline))
-
-/* Compiled once for all that call it. */
-#ifdef __clang__
-#define TNN__ONCE __attribute__((noinline))
-#else
-#define TNN__ONCE __attribute__((noinline, noclone))
-#endif
-
-#ifdef __clang__
-#define TNN__UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define TNN__UNROLL _Pragma("GCC unroll 16")
-#endif
 
 #define TNN__VF_REGISTERS 32
 enum { LANES = 4, VF_SCALE_MIN = -127 };
@@ -96,6 +82,9 @@ TNN__INLINE vf vf_min(vf a, vf b) {
 /* a * b + c */
 TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
     return vfmaq_f32(c, a, b);
+}
+TNN__INLINE void vf_add_product(vf *sum, vf a, vf b) {
+    *sum = vfmaq_f32(*sum, a, b);
 }
 TNN__INLINE vf vf_sqrt(vf a) {
     return vsqrtq_f32(a);

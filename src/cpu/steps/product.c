@@ -77,27 +77,32 @@ static tnn__obj round_activations(tnn__lowering *l, const tnn_tensor *x) {
 
 /* --- cutting --- */
 
-/* What n is cut into: half to one and a half times `size`, so that two or four threads share equal tasks evenly. */
-static int64_t even_size(int64_t n, int64_t size, int64_t align) {
-    const int64_t step = align > 16 ? align : 16;
-    for (int64_t n_threads = 4; n_threads >= 2; n_threads -= 2) {
-        for (int64_t even = size * 3 / 2 / step * step; even >= size / 2 && even > 0; even -= step) {
-            if (n % (n_threads * even) == 0) return even;
-        }
-    }
-    return size < align ? align : size;
+/* n in tasks of `most` at most, of which every thread gets as many. */
+static int64_t even_size(int64_t n, int64_t most, int n_threads, int64_t align) {
+    const int64_t step = align > 16 ? align : 16, rounds = tnn__n_tasks(n, most * n_threads);
+    return tnn__n_tasks(tnn__n_tasks(n, rounds * n_threads), step) * step;
 }
 
-int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align) {
-    if (n_cols >= 16) return even_size(n_out, n_out <= 256 ? 32 : 64, align);
+int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int n_threads, int64_t align) {
+    if (n_cols >= 16) return even_size(n_out, 96, n_threads, align);
     int64_t rows = 64;
     if (n_out >= 4096) rows = 128;
     if (n_out <= 256) rows = 32;
     return rows < align ? align : rows;
 }
 
-int64_t tnn__k_per_task(int64_t n_in, int64_t align) {
-    return even_size(n_in, n_in >= 2048 ? 128 : 64, align);
+int64_t tnn__k_per_task(int64_t n_in, int n_threads, int64_t align) {
+    return even_size(n_in, 144, n_threads, align);
+}
+
+int64_t tnn__dw_rows_per_task(int64_t n_out, int n_threads, int64_t align) {
+    return even_size(n_out, 192, n_threads, align);
+}
+
+/* Of a team of one, two: cut alike, they do the same in the same order. */
+static int n_threads_of(const tnn__lowering *l) {
+    int n = tnn__team_size(l->p->backend->team);
+    return n < 2 ? 2 : n;
 }
 
 static bool can_multiply(tnn__lowering *l, const tnn_tensor *w, bool there) {
@@ -144,7 +149,7 @@ void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
     if (!st || !s) return;
     s->kernel = kernel;
     s->bf16 = bf16;
-    s->rows_per_task = tnn__rows_per_task(w->ne[1], x->ne[1], f64 ? 1 : kernel->row_align);
+    s->rows_per_task = tnn__rows_per_task(w->ne[1], x->ne[1], n_threads_of(l), f64 ? 1 : kernel->row_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(w->ne[1], s->rows_per_task);
     st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], x->ne[1], s->rows_per_task);
@@ -172,7 +177,7 @@ void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
     if (!st || !s) return;
     s->kernel = kernel;
     s->bf16 = bf16;
-    s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : kernel->k_align);
+    s->k_per_task = tnn__k_per_task(w->ne[0], n_threads_of(l), f64 ? 1 : kernel->k_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(w->ne[0], s->k_per_task);
     st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], node->ne[1], s->k_per_task);
@@ -180,11 +185,6 @@ void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_reads(st, weights);
     tnn__step_reads(st, dy);
     tnn__step_reads(st, addend);
-}
-
-int64_t tnn__dw_rows_per_task(int64_t n_out, int64_t align) {
-    int64_t rows = n_out >= 4096 ? 192 : 96;
-    return rows < align ? align : rows / align * align;
 }
 
 void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
@@ -198,7 +198,7 @@ void tnn__lower_linear_dw(tnn__lowering *l, const tnn_tensor *node) {
     if (!st || !s) return;
     s->kernel = kernel;
     s->bf16 = bf16;
-    s->rows_per_task = tnn__dw_rows_per_task(node->ne[1], kernel->row_align);
+    s->rows_per_task = tnn__dw_rows_per_task(node->ne[1], n_threads_of(l), kernel->row_align);
     st->state = s;
     st->n_tasks = tnn__n_tasks(node->ne[1], s->rows_per_task);
     st->scratch_bytes = kernel->scratch_bytes(node->ne[0], dy->ne[1], s->rows_per_task);
@@ -269,9 +269,9 @@ static tnn__xent_state *xent_state(tnn__lowering *l, const tnn_tensor *node, con
     s->kernel = bf16 ? &l->kernels->gemm_bf16[w->type] : &l->kernels->gemm_float[w->type];
     s->dx_kernel = bf16 ? &l->kernels->gemm_dx_bf16[w->type] : &l->kernels->gemm_dx[w->type];
     s->dw_kernel = bf16 ? &l->kernels->gemm_dw_bf16 : &l->kernels->gemm_dw;
-    s->rows_per_task = tnn__rows_per_task(w->ne[1], row1 - row0, f64 ? 1 : s->kernel->row_align);
-    s->dw_rows_per_task = tnn__dw_rows_per_task(w->ne[1], s->dw_kernel->row_align);
-    s->k_per_task = tnn__k_per_task(w->ne[0], f64 ? 1 : s->dx_kernel->k_align);
+    s->rows_per_task = tnn__rows_per_task(w->ne[1], row1 - row0, n_threads_of(l), f64 ? 1 : s->kernel->row_align);
+    s->dw_rows_per_task = tnn__dw_rows_per_task(w->ne[1], n_threads_of(l), s->dw_kernel->row_align);
+    s->k_per_task = tnn__k_per_task(w->ne[0], n_threads_of(l), f64 ? 1 : s->dx_kernel->k_align);
     return s;
 }
 

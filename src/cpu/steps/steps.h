@@ -87,14 +87,14 @@ tnn__step *tnn__lower_simple(tnn__lowering *l, const tnn_tensor *node, tnn__run_
 tnn__act_q8 tnn__packed_views(uint8_t *base, int64_t n_in, int64_t n_rows);
 
 /*
- * How W's rows (or, on the way back, its columns) are cut: enough tasks to keep a handful of threads level at the end,
- * few enough that unpacking a panel pays. A function of the shape alone, so that results do not depend on the number of
- * threads.
+ * How W's rows (or, on the way back, its columns) are cut: as many tasks for each thread, few enough that unpacking a
+ * panel pays. Cuts are between whole tiles, and an element is summed over the same blocks of K in the same order
+ * wherever it is in its task, so results do not depend on the number of threads.
  */
-int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int64_t align);
-int64_t tnn__k_per_task(int64_t n_in, int64_t align);
+int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int n_threads, int64_t align);
+int64_t tnn__k_per_task(int64_t n_in, int n_threads, int64_t align);
 /* Rows of a weight gradient in one task: each packs all of x again, so that more of them pay than on the way there. */
-int64_t tnn__dw_rows_per_task(int64_t n_out, int64_t align);
+int64_t tnn__dw_rows_per_task(int64_t n_out, int n_threads, int64_t align);
 
 /*
  * A product that is added to what is there is made of so many columns at a time, in the task's scratch, before what its

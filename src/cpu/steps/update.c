@@ -1,4 +1,4 @@
-/* Updates, over chunks or rows of fixed number, and the sum of squares. F32 only. */
+/* Updates, over pieces of fixed length, and the sum of squares. F32 only. */
 #include <math.h>
 #include <string.h>
 
@@ -6,14 +6,25 @@
 
 #define CHUNK 65536
 
-static tnn__step *lower_chunks(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n_written) {
+/* Elements of an update's task: AdamW's four arrays fit L2, for the gradient is cleared next. */
+#define PIECE 16384
+
+/*
+ * Rows are what a task has, in eighths, so that the clearing of a gradient goes with the update that used it, and
+ * parameters one after the other without a barrier.
+ */
+static tnn__step *lower_pieces(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run) {
+    return tnn__lower_rowwise(l, node, tnn__n_tasks(tnn_tensor_elements(node), PIECE / TNN__ROW_TILE), run);
+}
+
+/* The first sources are written. */
+static void lower_update(tnn__lowering *l, const tnn_tensor *node, tnn__run_fn *run, int n_written) {
     tnn__obj src[TNN__MAX_SRC] = {0};
     for (int i = 0; i < node->n_src; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
-    tnn__step *st = tnn__lower_step(l, node, run);
-    if (!st) return NULL;
-    st->n_tasks = tnn__n_tasks(tnn_tensor_elements(node), CHUNK);
+    tnn__step *st = lower_pieces(l, node, run);
+    if (!st) return;
     for (int i = 0; i < node->n_src; i++) {
         if (i < n_written) {
             tnn__step_writes(st, src[i]);
@@ -21,14 +32,13 @@ static tnn__step *lower_chunks(tnn__lowering *l, const tnn_tensor *node, tnn__ru
             tnn__step_reads(st, src[i]);
         }
     }
-    return st;
 }
 
 /* obj value, m, v (written), grad, hyper */
 static void run_adamw(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     (void)scratch;
     int64_t i0, i1;
-    tnn__split(task, CHUNK, tnn_tensor_elements(st->node), &i0, &i1);
+    tnn__split(task, PIECE, tnn_tensor_elements(st->node), &i0, &i1);
     const float *x = tnn__ptr(p, st->obj[4]), *grad = tnn__ptr(p, st->obj[3]);
     float *value = tnn__ptr(p, st->obj[0]), *m = tnn__ptr(p, st->obj[1]), *v = tnn__ptr(p, st->obj[2]);
     tnn__adamw_hyper h = {x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
@@ -39,9 +49,8 @@ void tnn__lower_adamw(tnn__lowering *l, const tnn_tensor *node) {
     tnn__obj value = tnn__lower_obj(l, node->src[0]), grad = tnn__lower_obj(l, node->src[1]);
     tnn__obj m = tnn__lower_obj(l, node->src[2]), v = tnn__lower_obj(l, node->src[3]);
     tnn__obj hyper = tnn__lower_obj(l, node->src[4]);
-    tnn__step *st = tnn__lower_step(l, node, run_adamw);
+    tnn__step *st = lower_pieces(l, node, run_adamw);
     if (!st) return;
-    st->n_tasks = tnn__n_tasks(tnn_tensor_elements(node), CHUNK);
     tnn__step_writes(st, value);
     tnn__step_writes(st, m);
     tnn__step_writes(st, v);
@@ -53,7 +62,7 @@ void tnn__lower_adamw(tnn__lowering *l, const tnn_tensor *node) {
 static void run_sgd(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     (void)scratch;
     int64_t i0, i1;
-    tnn__split(task, CHUNK, tnn_tensor_elements(st->node), &i0, &i1);
+    tnn__split(task, PIECE, tnn_tensor_elements(st->node), &i0, &i1);
     float *value = tnn__ptr(p, st->obj[0]), *m = tnn__ptr(p, st->obj[2]);
     const float *grad = tnn__ptr(p, st->obj[1]), *h = tnn__ptr(p, st->obj[3]);
     for (int64_t i = i0; i < i1; i++) {
@@ -63,7 +72,7 @@ static void run_sgd(const tnn__program *p, const tnn__step *st, int64_t task, vo
 }
 
 void tnn__lower_sgd(tnn__lowering *l, const tnn_tensor *node) {
-    lower_chunks(l, node, run_sgd, 3);
+    lower_update(l, node, run_sgd, 3);
 }
 
 /* --- muon: tasks of rows of the value; u and X are turned where it has more rows than columns --- */
@@ -160,12 +169,12 @@ void tnn__lower_muon_step(tnn__lowering *l, const tnn_tensor *node) {
 static void run_zero(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     (void)scratch;
     int64_t i0, i1;
-    tnn__split(task, CHUNK, tnn_tensor_elements(st->node), &i0, &i1);
+    tnn__split(task, PIECE, tnn_tensor_elements(st->node), &i0, &i1);
     memset((float *)tnn__ptr(p, st->obj[0]) + i0, 0, (size_t)(i1 - i0) * sizeof(float));
 }
 
 void tnn__lower_zero(tnn__lowering *l, const tnn_tensor *node) {
-    lower_chunks(l, node, run_zero, 1);
+    lower_update(l, node, run_zero, 1);
 }
 
 /* --- sum_squares: partial sums of chunks, then their sum --- */

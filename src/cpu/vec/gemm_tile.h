@@ -23,7 +23,8 @@ enum {
     VECTORS = LANES == 4 ? 4 : 2, /* to a row of a panel */
     MR = VECTORS * LANES,         /* rows of a tile: a multiple of 8 */
     NR = TNN__TILE_COLUMNS,
-    MC = 128, /* rows packed at a time: with blocks of K of at most 288, 144 KiB, a third of L2 or less */
+    STEPS = 4, /* of K at a time: fewer instructions beside the sums, which whoever shares the core also wants */
+    MC = 128,  /* rows packed at a time: with blocks of K of at most 288, 144 KiB, a third of L2 or less */
 };
 
 /* n of K cut into equal blocks of at most `most`, of a multiple of `align`, which is one of 8. */
@@ -113,29 +114,46 @@ TNN__INLINE void add_sums(int n, vf sums[NR][VECTORS], float *y, int64_t y_strid
     }
 }
 
-/* y[j][0..rows) for n columns over one block of K. */
-TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int64_t x_stride, bool first,
-                      const float *bias, float *y, int64_t y_stride, int64_t rows) {
-    vf acc[NR][VECTORS];
+/* acc[j] += panel[k] x[j][k0 + k] for n columns and n_k of K. */
+TNN__INLINE void add_steps(int n, int64_t n_k, const float *panel, const float *const x[NR], int64_t k0,
+                           vf acc[NR][VECTORS]) {
     TNN__UNROLL
-    for (int j = 0; j < n; j++) {
-        TNN__UNROLL
-        for (int v = 0; v < VECTORS; v++)
-            acc[j][v] = vf_zero();
-    }
-    for (int64_t k = 0; k < kc; k++) {
+    for (int64_t k = 0; k < n_k; k++) {
         vf w[VECTORS];
         TNN__UNROLL
         for (int v = 0; v < VECTORS; v++)
             w[v] = vf_load(panel + k * MR + v * LANES);
         TNN__UNROLL
         for (int j = 0; j < n; j++) {
-            vf xj = vf_set(x[j * x_stride + k]);
+            vf xj = vf_set(x[j][k0 + k]);
             TNN__UNROLL
             for (int v = 0; v < VECTORS; v++)
-                acc[j][v] = vf_fma(w[v], xj, acc[j][v]);
+                vf_add_product(&acc[j][v], w[v], xj);
         }
     }
+}
+
+/* y[j][0..rows) for n columns over one block of K. */
+TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int64_t x_stride, bool first,
+                      const float *bias, float *y, int64_t y_stride, int64_t rows) {
+    vf acc[NR][VECTORS];
+    const float *column[NR];
+    TNN__UNROLL
+    for (int j = 0; j < n; j++) {
+        column[j] = x + j * x_stride;
+        TNN__UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            acc[j][v] = vf_zero();
+    }
+    int64_t k = 0;
+    for (; k + STEPS <= kc; k += STEPS, panel += STEPS * MR) {
+        TNN__UNROLL
+        for (int j = 0; NR <= 6 && j < n; j++)
+            TNN__IN_REGISTER(column[j]);
+        add_steps(n, STEPS, panel, column, k, acc);
+    }
+    for (; k < kc; k++, panel += MR)
+        add_steps(n, 1, panel, column, k, acc);
     if (rows < MR) {
         float sums[NR * MR];
         TNN__UNROLL

@@ -8,25 +8,9 @@
 #include <tinynn/types.h>
 
 #include "base/half.h"
+#include "cpu/vec/compiler.h"
 #include "cpu/x86/intrin.h"
 #include "quant/blocks.h"
-
-/* Kernels are written once over constants (a type, a tile width) and specialised by inlining. */
-#define TNN__INLINE static inline __attribute__((always_inline))
-
-/* Compiled once for all that call it. */
-#ifdef __clang__
-#define TNN__ONCE __attribute__((noinline))
-#else
-#define TNN__ONCE __attribute__((noinline, noclone))
-#endif
-
-/* Before a loop over a tile: only when it is unrolled whole does the tile live in registers. */
-#ifdef __clang__
-#define TNN__UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define TNN__UNROLL _Pragma("GCC unroll 16")
-#endif
 
 /* Bytes of one element of F32, F16 or BF16. */
 TNN__INLINE size_t elem_bytes(tnn_type type) {

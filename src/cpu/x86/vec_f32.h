@@ -66,6 +66,9 @@ TNN__INLINE vf vf_min(vf a, vf b) {
 TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
 }
+TNN__INLINE void vf_add_product(vf *sum, vf a, vf b) {
+    *sum = vf_fma(a, b, *sum);
+}
 TNN__INLINE vf vf_sqrt(vf a) {
     return _mm512_sqrt_ps(a);
 }
@@ -165,6 +168,11 @@ TNN__INLINE vf vf_min(vf a, vf b) {
 }
 TNN__INLINE vf vf_fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
+}
+/* *sum += a b where *sum is: in a loop that does several steps at once, GCC moves sums to other registers and to
+ * memory. */
+TNN__INLINE void vf_add_product(vf *sum, vf a, vf b) {
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(a), "x"(b));
 }
 TNN__INLINE vf vf_sqrt(vf a) {
     return _mm256_sqrt_ps(a);
