@@ -39,7 +39,7 @@ int conversation_add(conversation *c, const char *role, const char *content, siz
     if (!copy) return ui_error(UI_FAILURE, "out of memory");
     memcpy(copy, content, size);
     copy[size] = 0;
-    c->messages[c->n++] = (tnn_chat_message){role, copy, size};
+    c->messages[c->n++] = (tnn_chat_message){.role = role, .content = copy, .content_size = size};
     return UI_OK;
 }
 

@@ -44,6 +44,7 @@ typedef struct tnn_chat_message {
     const char *role; /* "system", "user", "assistant", ...: letters, digits, '_' and '-' */
     const char *content;
     size_t content_size;
+    bool not_learned; /* an answer that is there as context only: tnn_chat_encode does not mark it */
 } tnn_chat_message;
 
 typedef struct tnn_chat_options {
@@ -57,8 +58,9 @@ typedef struct tnn_chat_options {
 TNN_API tnn_chat_options tnn_chat_options_default(void); /* generation prompt, the template's own system message */
 
 enum {
-    TNN_CHAT_CONTENT = 1, /* bytes of a message; otherwise the template's */
-    TNN_CHAT_ANSWER = 2,  /* of an assistant's answer: content, what the template puts before it, and end of turn */
+    TNN_CHAT_CONTENT = 1,     /* bytes of a message; otherwise the template's */
+    TNN_CHAT_ANSWER = 2,      /* of an assistant's answer: content, what the template puts before it, and end of turn */
+    TNN_CHAT_NOT_LEARNED = 4, /* beside TNN_CHAT_ANSWER: of a message that is not_learned */
 };
 
 typedef struct tnn_chat_span {
@@ -85,9 +87,9 @@ TNN_API tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_me
 
 /*
  * Renders and encodes: appends to ids, and to trained (unless NULL) one byte per id, 1 where the token belongs to an
- * answer. Context and answers are encoded apart, so that the ids of a prompt are always a prefix of the ids of the
- * same prompt with its answer. BOS is put in front where the tokenizer asks for it, except with after_last_answer.
- * Errors: those of tnn_chat_render and tnn_tokenizer_encode; ids and trained are then as before.
+ * answer that is learned. Context and answers are encoded apart, so that the ids of a prompt are always a prefix of the
+ * ids of the same prompt with its answer. BOS is put in front where the tokenizer asks for it, except with
+ * after_last_answer. Errors: those of tnn_chat_render and tnn_tokenizer_encode; ids and trained are then as before.
  */
 TNN_API tnn_status tnn_chat_encode(const tnn_chat_template *c, const tnn_tokenizer *t, const tnn_chat_message *messages,
                                    size_t n, const tnn_chat_options *options, tnn_ids *ids, tnn_text *trained,

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "base/arena.h"
 #include "base/file.h"
 #include "engine/dataset.h"
 
@@ -98,20 +99,66 @@ static bool has_calls(const json_t *message) {
 /* Calls of tools without a word: written without them, the answer learned would be none. */
 static bool only_calls(const json_t *message, const char *content) {
     const json_t *text = json_object_get(message, content);
-    return has_calls(message) && (!text || json_is_null(text) || (json_is_string(text) && !json_string_length(text)));
+    bool empty = json_is_array(text) ? json_array_size(text) == 0 : json_is_string(text) && !json_string_length(text);
+    return has_calls(message) && (!text || json_is_null(text) || empty);
+}
+
+/* Content that is a list of parts, as the APIs of chat models write it: texts, one behind the other. */
+static const char *join_parts(const reader *r, const json_t *parts, tnn__arena *memory, size_t *size) {
+    size_t n = 0, i;
+    const json_t *part;
+    *size = 0;
+    if (json_array_size(parts) == 0) {
+        row_error(r, TNN_E_FORMAT, "the content of a message is a list of no parts");
+        return NULL;
+    }
+    json_array_foreach(parts, i, part) {
+        const char *type = json_string_value(json_object_get(part, "type"));
+        if (!json_is_string(json_object_get(part, "text")) || (type && strcmp(type, "text") != 0)) {
+            row_error(r, TNN_E_FORMAT, "a message has a part that is not text: only text is taken");
+            return NULL;
+        }
+        *size += json_string_length(json_object_get(part, "text"));
+    }
+    char *text = tnn__arena_push(memory, *size + 1);
+    if (!text) {
+        tnn__fail_nomem(r->err, "a message", *size + 1);
+        return NULL;
+    }
+    json_array_foreach(parts, i, part) {
+        const json_t *from = json_object_get(part, "text");
+        memcpy(text + n, json_string_value(from), json_string_length(from));
+        n += json_string_length(from);
+    }
+    return text;
+}
+
+/* OpenAI's rows may say 0 of an answer that is not to be learned, or 1. */
+static tnn_status read_weight(const reader *r, const json_t *message, bool *not_learned) {
+    const json_t *weight = json_object_get(message, "weight");
+    double value = json_is_number(weight) ? json_number_value(weight) : 1;
+    if ((weight && !json_is_number(weight) && !json_is_null(weight)) || (value != 0 && value != 1)) {
+        return row_error(r, TNN_E_FORMAT, "the weight of a message is neither 0 nor 1");
+    }
+    *not_learned = value == 0;
+    return TNN_OK;
 }
 
 /* One message, into the next place of `to` unless it has only calls of tools. */
 static tnn_status read_message(const reader *r, const json_t *message, const char *role, const char *content,
-                               tnn_chat_message *to, size_t *n) {
+                               tnn__arena *memory, tnn_chat_message *to, size_t *n) {
     size_t size;
     const char *name = string_field(r, message, role, true, &size);
     if (!name) return TNN_E_FORMAT;
     if (only_calls(message, content)) return TNN_OK;
-    const char *text = string_field(r, message, content, true, &size);
-    if (!text) return TNN_E_FORMAT;
-    to[(*n)++] = (tnn_chat_message){role_of(name), text, size};
-    return TNN_OK;
+    const json_t *parts = json_object_get(message, content);
+    const char *text =
+        json_is_array(parts) ? join_parts(r, parts, memory, &size) : string_field(r, message, content, true, &size);
+    if (!text) return r->err->status;
+    tnn_chat_message m = {.role = role_of(name), .content = text, .content_size = size};
+    tnn_status status = read_weight(r, message, &m.not_learned);
+    if (!status) to[(*n)++] = m;
+    return status;
 }
 
 static tnn_status read_messages(const reader *r, const json_t *row, const char *list, const char *role,
@@ -126,14 +173,17 @@ static tnn_status read_messages(const reader *r, const json_t *row, const char *
     if (n > sizeof messages / sizeof *messages) all = tnn__calloc_array(&r->d->alloc, n, sizeof *all);
     if (!all) return tnn__fail_nomem(r->err, "messages", n * sizeof *all);
     tnn_status status = TNN_OK;
+    tnn__arena memory;
+    tnn__arena_init(&memory, &r->d->alloc, 0);
     bool tools = json_array_size(json_object_get(row, "tools")) > 0;
     for (size_t i = 0; i < n && !status; i++) {
         const json_t *message = json_array_get(array, i);
         tools = tools || has_calls(message);
-        status = read_message(r, message, role, content, all, &n_read);
+        status = read_message(r, message, role, content, &memory, all, &n_read);
     }
     if (!status && n_read > 0) status = encode_messages(r, all, n_read);
     r->d->stats.n_tools += !status && tools;
+    tnn__arena_free(&memory);
     if (all != messages) tnn__free_array(&r->d->alloc, all, n, sizeof *all);
     return status;
 }

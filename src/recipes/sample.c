@@ -19,7 +19,10 @@ static tnn_status encode_prompt(const tnn_run *r, tnn_ids *ids, tnn_error *err) 
     if (!r->chat || !c->data[0])
         return tnn_tokenizer_encode(r->tokenizer, c->sample_prompt, n, TNN_ENCODE_ADD_SPECIAL, ids, err);
     tnn_chat_options o = tnn_chat_options_default();
-    const tnn_chat_message messages[2] = {{"system", c->system, strlen(c->system)}, {"user", c->sample_prompt, n}};
+    const tnn_chat_message messages[2] = {
+        {.role = "system", .content = c->system, .content_size = strlen(c->system)},
+        {.role = "user", .content = c->sample_prompt, .content_size = n},
+    };
     size_t first = c->system[0] ? 0 : 1;
     return tnn_chat_encode(r->chat, r->tokenizer, messages + first, 2 - first, &o, ids, NULL, err);
 }

@@ -184,14 +184,15 @@ static void render_known_role(renderer *s, const tnn_chat_message *m, const tnn_
 
 static void render_answer(renderer *s, const tnn_chat_message *m, bool last) {
     const tnn__chat_format *f = s->format;
+    const unsigned answer = TNN_CHAT_ANSWER | (m->not_learned ? TNN_CHAT_NOT_LEARNED : 0u);
     add_template(s, f->answer_header, 0);
     add_template(s, last && s->options->answer_prefix ? s->options->answer_prefix : s->thought, 0);
-    add_template(s, f->answer_lead, TNN_CHAT_ANSWER);
-    add_content(s, m, TNN_CHAT_ANSWER);
+    add_template(s, f->answer_lead, answer);
+    add_content(s, m, answer);
     if (f->answer_end) {
-        add_template(s, f->answer_end, TNN_CHAT_ANSWER);
+        add_template(s, f->answer_end, answer);
     } else {
-        add(s, s->c->eos.data, s->c->eos.size, TNN_CHAT_ANSWER);
+        add(s, s->c->eos.data, s->c->eos.size, answer);
     }
     add_template(s, f->answer_after, 0);
     s->in_turn = false;
@@ -277,7 +278,7 @@ tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_message *m
     renderer s = {.c = c, .format = c->format, .options = options, .r = r, .err = err};
     tnn_gguf_str system = c->default_system;
     if (options->default_system) system = (tnn_gguf_str){options->default_system, strlen(options->default_system)};
-    tnn_chat_message implied = {"system", system.data, system.size};
+    tnn_chat_message implied = {.role = "system", .content = system.data, .content_size = system.size};
     render_implied_system(&s, &implied, &messages[0]);
     for (size_t i = 0; i < n; i++)
         render_message(&s, &messages[i], i + 1 == n);
@@ -294,7 +295,12 @@ tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_message *m
     return s.status;
 }
 
-/* Encodes spans[first, end), which are all of answers or all of context. */
+/* Whose bytes a span has: of context, of an answer, of one that is not learned. */
+static unsigned kind_of(tnn_chat_span span) {
+    return span.flags & (TNN_CHAT_ANSWER | TNN_CHAT_NOT_LEARNED);
+}
+
+/* Encodes spans[first, end), which are all of one kind. */
 static tnn_status encode_spans(const tnn_tokenizer *t, const tnn_chat_rendering *r, size_t first, size_t end,
                                tnn__region *regions, bool *after_special, tnn_ids *ids, tnn_error *err) {
     size_t begin = r->spans[first].begin, n_regions = 0;
@@ -326,12 +332,12 @@ static tnn_status encode_rendering(const tnn_tokenizer *t, const tnn_chat_render
         if (!status) status = mark(trained, 1, false, err);
     }
     for (size_t first = 0, end; first < r->n_spans && !status; first = end) {
-        unsigned answer = r->spans[first].flags & TNN_CHAT_ANSWER;
-        for (end = first + 1; end < r->n_spans && (r->spans[end].flags & TNN_CHAT_ANSWER) == answer;)
+        unsigned kind = kind_of(r->spans[first]);
+        for (end = first + 1; end < r->n_spans && kind_of(r->spans[end]) == kind;)
             end++;
         size_t n_before = ids->n;
         status = encode_spans(t, r, first, end, regions, &after_special, ids, err);
-        if (!status) status = mark(trained, ids->n - n_before, answer != 0, err);
+        if (!status) status = mark(trained, ids->n - n_before, kind == TNN_CHAT_ANSWER, err);
     }
     tnn__free_array(&t->alloc, regions, r->n_spans, sizeof *regions);
     return status;

@@ -81,9 +81,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     const char *text = (const char *)data + 2;
     size_t n_text = size - 2, third = n_text / 3;
-    tnn_chat_message messages[3] = {{"system", text, third},
-                                    {"user", text + third, third},
-                                    {"assistant", text + 2 * third, n_text - 2 * third}};
+    tnn_chat_message messages[3] = {
+        {.role = "system", .content = text, .content_size = third},
+        {.role = "user", .content = text + third, .content_size = third},
+        {.role = "assistant", .content = text + 2 * third, .content_size = n_text - 2 * third},
+    };
     if (data[1] & 4) messages[2].role = "user";
     tnn_chat_options options = {.generation_prompt = data[1] & 1, .after_last_answer = (data[1] & 2) != 0};
     size_t first = data[1] & 8 ? 1 : 0;

@@ -248,7 +248,7 @@ static void special_tokens(void **state) {
 
     tnn_chat_template *c;
     tnn_ids ids = {0};
-    const tnn_chat_message message = {"user", "hello", 5};
+    const tnn_chat_message message = {.role = "user", .content = "hello", .content_size = 5};
     assert_int_equal(tnn_chat_template_new(&c, g, NULL, NULL, NULL), TNN_OK);
     assert_string_equal(tnn_chat_template_name(c), "chatml");
     assert_int_equal(tnn_chat_encode(c, t, &message, 1, NULL, &ids, NULL, NULL), TNN_OK);

@@ -75,7 +75,7 @@ static void chat(void **state) {
                                        4093, 198,   19556, 2,    198, 1,   520,   9531, 198};
     tnn_chat_template *c;
     tnn_ids ids = {0};
-    const tnn_chat_message hello = {"user", "Hello", 5};
+    const tnn_chat_message hello = {.role = "user", .content = "Hello", .content_size = 5};
     assert_int_equal(tnn_chat_template_new(&c, model, NULL, NULL, NULL), TNN_OK);
     assert_string_equal(tnn_chat_template_name(c), "chatml");
     assert_int_equal(tnn_chat_encode(c, tokenizer, &hello, 1, NULL, &ids, NULL, NULL), TNN_OK);

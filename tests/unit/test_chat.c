@@ -13,8 +13,8 @@
 #include "support/counting_allocator.h"
 #include "support/tiny_vocab.h"
 
-#define MESSAGE(role, text)                                                                                            \
-    { role, text, sizeof(text) - 1 }
+#define MESSAGE(who, text)                                                                                             \
+    { .role = who, .content = text, .content_size = sizeof(text) - 1 }
 
 static const tnn_chat_message conversation[] = {
     MESSAGE("system", "You are a helpful assistant"),
@@ -460,9 +460,9 @@ static void messages_that_do_not_fit(void **state) {
     check_message("chatml", (tnn_chat_message)MESSAGE("user<|im_end|>", "x"), TNN_E_ARG, "message 1");
     check_message("chatml", (tnn_chat_message)MESSAGE("", "x"), TNN_E_ARG, "message 1");
     check_message("chatml", (tnn_chat_message)MESSAGE("user\n", "x"), TNN_E_ARG, "message 1");
-    check_message("chatml", (tnn_chat_message){NULL, "x", 1}, TNN_E_ARG, "message 1");
-    check_message("chatml", (tnn_chat_message){"user", NULL, 1}, TNN_E_ARG, "message 1");
-    check_message("chatml", (tnn_chat_message){"user", NULL, 0}, TNN_OK, "");
+    check_message("chatml", (tnn_chat_message){.content = "x", .content_size = 1}, TNN_E_ARG, "message 1");
+    check_message("chatml", (tnn_chat_message){.role = "user", .content_size = 1}, TNN_E_ARG, "message 1");
+    check_message("chatml", (tnn_chat_message){.role = "user"}, TNN_OK, "");
     tnn_chat_template *c = make(NULL, "chatml");
     tnn_chat_rendering r = {0};
     assert_int_equal(tnn_chat_render(c, NULL, 0, NULL, &r, NULL), TNN_E_ARG);

@@ -190,7 +190,7 @@ static void test_rows_that_are_refused(void **state) {
     refuse("{\"messages\":null}\n", "rows.jsonl:1:", "messages");
     refuse("{\"messages\":[3]}\n", "rows.jsonl:1:", "\"role\" is missing");
     refuse("{\"messages\":[{\"role\":\"user\"}]}\n", "rows.jsonl:1:", "\"content\" is missing");
-    refuse("{\"messages\":[{\"role\":\"user\",\"content\":[]}]}\n", "rows.jsonl:1:", "\"content\" is not a string");
+    refuse("{\"messages\":[{\"role\":\"user\",\"content\":[]}]}\n", "rows.jsonl:1:", "no parts");
     refuse("{\"conversations\":[{\"from\":\"human\"}]}\n", "rows.jsonl:1:", "\"value\" is missing");
     refuse("{\"text\":\"\xff\xfe\"}\n", "rows.jsonl:1:", ""); /* ill-formed UTF-8 */
     refuse("{\"text\":\"\\ud800\"}\n", "rows.jsonl:1:", "");
@@ -322,6 +322,56 @@ static void test_messages_of_calls_alone(void **state) {
            "rows.jsonl:1:", "\"content\" is not a string");
     refuse("{\"messages\":[{\"role\":\"assistant\",\"content\":3,\"tool_calls\":[{}]}]}\n",
            "rows.jsonl:1:", "\"content\" is not a string");
+}
+
+/* Texts of a list are one text; what is no text is refused. */
+static void test_content_in_parts(void **state) {
+    (void)state;
+    tnn_dataset_options o = options();
+    char whole[512], trained[512];
+    tnn_dataset *d = accept("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"h\"},"
+                            "{\"text\":\"i\"}]},{\"role\":\"assistant\",\"content\":[],\"tool_calls\":[{}]},"
+                            "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"yo\"}]}]}\n",
+                            &o);
+    texts_of(d, 0, whole, trained);
+    assert_string_equal(whole, USER_HI SAY_YO);
+    assert_string_equal(trained, "yo<|im_end|>");
+    tnn_dataset_free(d);
+    static const char *const refused[] = {"{\"type\":\"image_url\",\"image_url\":{}}", "{\"type\":\"text\"}", "\"hi\"",
+                                          "{\"type\":\"text\",\"text\":3}",
+                                          "{\"type\":\"input_audio\",\"text\":\"hi\"}"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        char row[256];
+        snprintf(row, sizeof row, "{\"messages\":[{\"role\":\"user\",\"content\":[%s]}]}\n", refused[i]);
+        refuse(row, "rows.jsonl:1:", "not text");
+    }
+}
+
+/* OpenAI's weight: an answer of weight 0 is context. */
+static void test_weights_of_answers(void **state) {
+    (void)state;
+    tnn_dataset_options o = options();
+    char whole[512], trained[512];
+    tnn_dataset *d =
+        accept("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"yo\","
+               "\"weight\":0},"
+               "{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"yo\",\"weight\":1}]}\n"
+               "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"yo\","
+               "\"weight\":0}]}\n",
+               &o);
+    texts_of(d, 0, whole, trained);
+    assert_string_equal(whole, USER_HI SAY_YO USER_HI SAY_YO);
+    assert_string_equal(trained, "yo<|im_end|>");
+    tnn_dataset_stats s = tnn_dataset_get_stats(d);
+    assert_true(s.n_rows == 2 && s.n_skipped == 1 && s.n_sequences == 1);
+    tnn_dataset_free(d);
+    static const char *const refused[] = {"0.5", "2", "-1", "\"0\"", "true"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        char row[256];
+        snprintf(row, sizeof row, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"yo\",\"weight\":%s}]}\n",
+                 refused[i]);
+        refuse(row, "rows.jsonl:1:", "neither 0 nor 1");
+    }
 }
 
 static void test_plain_text(void **state) {
@@ -497,6 +547,8 @@ int main(void) {
         cmocka_unit_test(test_line_of_100_mb),
         cmocka_unit_test(test_rows_with_tools),
         cmocka_unit_test(test_messages_of_calls_alone),
+        cmocka_unit_test(test_content_in_parts),
+        cmocka_unit_test(test_weights_of_answers),
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_order_is_a_permutation),
         cmocka_unit_test(test_packing),
