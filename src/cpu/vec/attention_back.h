@@ -14,7 +14,6 @@ enum { B = TNN__ATTN_BLOCK }; /* keys, and rows, of a block */
 
 typedef struct workspace {
     float *s, *dp;             /* [rows][keys]: scores then weights; their gradients */
-    float *p_t, *ds_t;         /* [keys][rows] */
     float *k, *v;              /* panels of keys, along d */
     float *k_cols;             /* panels of elements of K, along keys */
     float *q_cols, *dout_cols; /* panels of elements, along rows */
@@ -30,8 +29,6 @@ static int64_t carve(const tnn__attn_back_args *a, float *scratch, workspace *w)
     } parts[] = {
         {&w->s, B * B},
         {&w->dp, B * B},
-        {&w->p_t, B * B},
-        {&w->ds_t, B * B},
         {&w->k, panel_floats(B, d)},
         {&w->v, panel_floats(B, d_v)},
         {&w->k_cols, panel_floats(d, B)},
@@ -52,11 +49,10 @@ static size_t attn_back_scratch_bytes(const tnn__attn_back_args *a) {
     return (size_t)carve(a, NULL, &w) * sizeof(float);
 }
 
-/* [B][B] to its transpose. */
-static void transpose(const float *from, float *to) {
-    for (int64_t i = 0; i < B; i += 8)
-        for (int64_t j = 0; j < B; j += 8)
-            transpose_8x8(from + i * B + j, B, to + j * B + i, B);
+/* y += what the panels, along the elements of a row, times x^T give; x has B keys a row. */
+TNN__ONCE static void add_to_keys(const float *panels, int64_t n, int64_t n_rows, const float *x, int64_t n_keys,
+                                  float *y, int64_t y_stride) {
+    multiply_panels(panels, n, n_rows, x, 1, B, n_keys, false, NULL, y, y_stride);
 }
 
 static float dot(const float *a, const float *b, int64_t n) {
@@ -97,12 +93,10 @@ static void pair(const tnn__attn_back_args *a, const workspace *w, int64_t h, in
     for (int64_t t = 0; t < nt; t++)
         row_gradients(a, h, t0 + t, j0, w->s + t * B, w->dp + t * B);
     panels_by_columns(w->k_cols, f->d, nj, w->dp, B, nt, false, NULL, dq + (t0 * f->n_head + h) * f->d, q_stride);
-    transpose(w->s, w->p_t);
-    transpose(w->dp, w->ds_t);
     pack_columns(TNN_TYPE_F32, q, q_stride, f->d, nt, w->q_cols);
     pack_columns(TNN_TYPE_F32, dout, o_stride, f->d_v, nt, w->dout_cols);
-    panels_by_columns(w->q_cols, f->d, nt, w->ds_t, B, nj, false, NULL, dk, f->n_kv_head * f->d);
-    panels_by_columns(w->dout_cols, f->d_v, nt, w->p_t, B, nj, false, NULL, dv, f->n_kv_head * f->d_v);
+    add_to_keys(w->q_cols, f->d, nt, w->dp, nj, dk, f->n_kv_head * f->d);
+    add_to_keys(w->dout_cols, f->d_v, nt, w->s, nj, dv, f->n_kv_head * f->d_v);
 }
 
 /* Panels of n rows of d floats, which lie `bytes` apart. */

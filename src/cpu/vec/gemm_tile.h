@@ -114,8 +114,8 @@ TNN__INLINE void add_sums(int n, vf sums[NR][VECTORS], float *y, int64_t y_strid
     }
 }
 
-/* acc[j] += panel[k] x[j][k0 + k] for n columns and n_k of K. */
-TNN__INLINE void add_steps(int n, int64_t n_k, const float *panel, const float *const x[NR], int64_t k0,
+/* acc[j] += panel[k] x[j][(k0 + k) x_step] for n columns and n_k of K. */
+TNN__INLINE void add_steps(int n, int64_t n_k, const float *panel, const float *const x[NR], int64_t x_step, int64_t k0,
                            vf acc[NR][VECTORS]) {
     TNN__UNROLL
     for (int64_t k = 0; k < n_k; k++) {
@@ -125,7 +125,7 @@ TNN__INLINE void add_steps(int n, int64_t n_k, const float *panel, const float *
             w[v] = vf_load(panel + k * MR + v * LANES);
         TNN__UNROLL
         for (int j = 0; j < n; j++) {
-            vf xj = vf_set(x[j][k0 + k]);
+            vf xj = vf_set(x[j][(k0 + k) * x_step]);
             TNN__UNROLL
             for (int v = 0; v < VECTORS; v++)
                 vf_add_product(&acc[j][v], w[v], xj);
@@ -134,8 +134,8 @@ TNN__INLINE void add_steps(int n, int64_t n_k, const float *panel, const float *
 }
 
 /* y[j][0..rows) for n columns over one block of K. */
-TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int64_t x_stride, bool first,
-                      const float *bias, float *y, int64_t y_stride, int64_t rows) {
+TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int64_t x_stride, int64_t x_step,
+                      bool first, const float *bias, float *y, int64_t y_stride, int64_t rows) {
     vf acc[NR][VECTORS];
     const float *column[NR];
     TNN__UNROLL
@@ -148,12 +148,12 @@ TNN__INLINE void tile(int n, int64_t kc, const float *panel, const float *x, int
     int64_t k = 0;
     for (; k + STEPS <= kc; k += STEPS, panel += STEPS * MR) {
         TNN__UNROLL
-        for (int j = 0; NR <= 6 && j < n; j++)
+        for (int j = 0; x_step == 1 && NR <= 6 && j < n; j++)
             TNN__IN_REGISTER(column[j]);
-        add_steps(n, STEPS, panel, column, k, acc);
+        add_steps(n, STEPS, panel, column, x_step, k, acc);
     }
     for (; k < kc; k++, panel += MR)
-        add_steps(n, 1, panel, column, k, acc);
+        add_steps(n, 1, panel, column, x_step, k, acc);
     if (rows < MR) {
         float sums[NR * MR];
         TNN__UNROLL
@@ -175,9 +175,13 @@ TNN__INLINE int tile_columns(int64_t left) {
     return (int)(left >= 2 * NR ? NR : left <= NR ? left : (left + 1) / 2);
 }
 
-/* Panels of `rows` packed rows by all columns: x and y begin at the first column, y and bias at the first row. */
-TNN__ONCE static void panels_by_columns(const float *panels, int64_t rows, int64_t kc, const float *x, int64_t x_stride,
-                                        int64_t n_cols, bool first, const float *bias, float *y, int64_t y_stride) {
+/*
+ * Panels of `rows` packed rows by all columns: x and y begin at the first column, y and bias at the first row. Numbers
+ * of a column of x lie x_step apart, columns x_stride; one of them is 1.
+ */
+TNN__INLINE void multiply_panels(const float *panels, int64_t rows, int64_t kc, const float *x, int64_t x_stride,
+                                 int64_t x_step, int64_t n_cols, bool first, const float *bias, float *y,
+                                 int64_t y_stride) {
     int n;
     for (int64_t t = 0; t < n_cols; t += n) {
         n = tile_columns(n_cols - t);
@@ -186,13 +190,20 @@ TNN__ONCE static void panels_by_columns(const float *panels, int64_t rows, int64
             switch (n) {
 #define X(n)                                                                                                           \
     case n:                                                                                                            \
-        tile(n, kc, panels + i * kc, x + t * x_stride, x_stride, first, b, y + t * y_stride + i, y_stride, rows - i);  \
+        tile(n, kc, panels + i * kc, x + t * x_stride, x_stride, x_step, first, b, y + t * y_stride + i, y_stride,     \
+             rows - i);                                                                                                \
         break;
                 TNN__TILES(X)
 #undef X
             }
         }
     }
+}
+
+/* Columns of x are rows in memory. */
+TNN__ONCE static void panels_by_columns(const float *panels, int64_t rows, int64_t kc, const float *x, int64_t x_stride,
+                                        int64_t n_cols, bool first, const float *bias, float *y, int64_t y_stride) {
+    multiply_panels(panels, rows, kc, x, x_stride, 1, n_cols, first, bias, y, y_stride);
 }
 
 #endif
