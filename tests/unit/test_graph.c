@@ -117,14 +117,14 @@ static void run_net(const net *n, tnn_plan *p, const int32_t *ids, int64_t n_row
 
 static void test_values(void **state) {
     (void)state;
-    static const int64_t row_counts[] = {1, 2, 7, 8, 9, 33, 100};
+    static const int64_t row_counts[] = {1, 2, 7, 8, 9, 33, 100, 577};
     tnn_session *s = open_session(2);
     for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
         int64_t n_rows = row_counts[i];
         net n = make_net(s, n_rows);
         tnn_plan *p;
         assert_int_equal(tnn_graph_plan(&p, n.graph, NULL), TNN_OK);
-        int32_t ids[100];
+        int32_t ids[577];
         for (int64_t t = 0; t < n_rows; t++) {
             ids[t] = (int32_t)((t * 7 + 3) % V);
         }
@@ -329,6 +329,62 @@ static void test_bad_id_on_the_way_back(void **state) {
     tnn_plan_free(p);
     tnn_graph_free(g);
     tnn_store_free(st);
+    tnn_session_free(s);
+}
+
+/* More columns than a task has: a pair's product and an addend, forth and back, are the same for equal columns. */
+static void check_many_columns(tnn_session *s, tnn_type compute_type) {
+    enum {
+        T = 1296,
+        PERIOD = 13,
+        RANK = 4
+    }; /* the last columns are enough for the kernel that the others go through */
+    tnn_store *st;
+    tnn_graph *g;
+    tnn_plan *p;
+    tnn_error err;
+    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    assert_int_equal(tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, &err), TNN_OK);
+    assert_int_equal(tnn_graph_set_compute_type(g, compute_type, &err), TNN_OK);
+    tnn_tensor *x = weight(st, "x", N, T, 1), *w = weight(st, "w", N, F, 2), *a = weight(st, "a", N, RANK, 3);
+    tnn_tensor *b = weight(st, "b", RANK, F, 4), *bias = weight(st, "bias", F, 1, 5);
+    tnn_tensor *grad = weight(st, "grad", N, T, 6), *dy = tnn_input(g, "dy", TNN_TYPE_F32, 2, (const int64_t[]){F, T});
+    static float columns[T * F], back[T * N];
+    for (int period = PERIOD; period < T; period += PERIOD) {
+        int n = period + PERIOD <= T ? PERIOD : T - period;
+        assert_int_equal(tnn_tensor_read(x, 0, columns, sizeof(float) * N * PERIOD, &err), TNN_OK);
+        assert_int_equal(tnn_tensor_write(x, sizeof(float) * N * (size_t)period, columns, sizeof(float) * N * (size_t)n,
+                                          &err),
+                         TNN_OK);
+    }
+    memset(back, 0, sizeof back);
+    assert_int_equal(tnn_tensor_write(grad, 0, back, sizeof back, &err), TNN_OK);
+    tnn_tensor *low = tnn_linear(g, a, x, NULL);
+    tnn_tensor *y = tnn_output(g, tnn_linear_onto(g, tnn_linear_pair(g, w, x, bias, b, low), b, low), "y");
+    assert_int_equal(tnn_graph_backward(g, &(tnn_seed){y, dy}, 1, &(tnn_param){x, grad}, 1, &err), TNN_OK);
+    if (tnn_graph_plan(&p, g, &err)) fail_msg("%s", err.text);
+    for (int i = 0; i < T * F; i++)
+        columns[i] = sinf((float)(i % (PERIOD * F)));
+    assert_int_equal(tnn_plan_set(p, dy, columns, sizeof columns, &err), TNN_OK);
+    assert_int_equal(tnn_plan_run(p, &err), TNN_OK);
+    memcpy(columns, tnn_plan_data(p, y), sizeof columns);
+    assert_int_equal(tnn_tensor_read(grad, 0, back, sizeof back, &err), TNN_OK);
+    assert_true(columns[0] != columns[F] && back[0] != back[N] && back[0] != 0);
+    for (int t = PERIOD; t < T; t++) {
+        assert_memory_equal(columns + t * F, columns + t % PERIOD * F, sizeof(float) * F);
+        assert_memory_equal(back + t * N, back + t % PERIOD * N, sizeof(float) * N);
+    }
+    tnn_plan_free(p);
+    tnn_graph_free(g);
+    tnn_store_free(st);
+}
+
+static void test_many_columns(void **state) {
+    (void)state;
+    tnn_session *s = open_session(2);
+    check_many_columns(s, TNN_TYPE_F32);
+    check_many_columns(s, TNN_TYPE_BF16);
     tnn_session_free(s);
 }
 
@@ -570,6 +626,7 @@ int main(void) {
         cmocka_unit_test(test_caches_of_two_capacities),
         cmocka_unit_test(test_slots_of_attention),
         cmocka_unit_test(test_bad_id_on_the_way_back),
+        cmocka_unit_test(test_many_columns),
         cmocka_unit_test(test_errors_latch),
         cmocka_unit_test(test_pair_of_another_shape),
         cmocka_unit_test(test_tensors_of_another_graph),

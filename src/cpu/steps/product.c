@@ -95,6 +95,11 @@ int64_t tnn__k_per_task(int64_t n_in, int n_threads, int64_t align) {
     return even_size(n_in, 144, n_threads, align);
 }
 
+int64_t tnn__columns_per_task(int64_t n_cols) {
+    const int64_t most = 576, tile = 12, n_parts = tnn__n_tasks(n_cols, most);
+    return n_parts < 2 ? n_cols : tnn__n_tasks(tnn__n_tasks(n_cols, n_parts), tile) * tile;
+}
+
 int64_t tnn__dw_rows_per_task(int64_t n_out, int n_threads, int64_t align) {
     return even_size(n_out, 192, n_threads, align);
 }
@@ -150,9 +155,10 @@ void tnn__lower_linear(tnn__lowering *l, const tnn_tensor *node) {
     s->kernel = kernel;
     s->bf16 = bf16;
     s->rows_per_task = tnn__rows_per_task(w->ne[1], x->ne[1], n_threads_of(l), f64 ? 1 : kernel->row_align);
+    s->columns_per_task = infer && kernel->int8_activations ? x->ne[1] : tnn__columns_per_task(x->ne[1]);
     st->state = s;
-    st->n_tasks = tnn__n_tasks(w->ne[1], s->rows_per_task);
-    st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], x->ne[1], s->rows_per_task);
+    st->n_tasks = tnn__n_tasks(w->ne[1], s->rows_per_task) * tnn__n_tasks(x->ne[1], s->columns_per_task);
+    st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], s->columns_per_task, s->rows_per_task);
     if (node->src[4]) lower_pair(l, node, st, s);
     tnn__step_writes(st, y);
     tnn__step_reads(st, weights);
@@ -178,9 +184,10 @@ void tnn__lower_linear_dx(tnn__lowering *l, const tnn_tensor *node) {
     s->kernel = kernel;
     s->bf16 = bf16;
     s->k_per_task = tnn__k_per_task(w->ne[0], n_threads_of(l), f64 ? 1 : kernel->k_align);
+    s->columns_per_task = tnn__columns_per_task(node->ne[1]);
     st->state = s;
-    st->n_tasks = tnn__n_tasks(w->ne[0], s->k_per_task);
-    st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], node->ne[1], s->k_per_task);
+    st->n_tasks = tnn__n_tasks(w->ne[0], s->k_per_task) * tnn__n_tasks(node->ne[1], s->columns_per_task);
+    st->scratch_bytes = f64 ? f64_scratch(w) : kernel->scratch_bytes(w->ne[0], s->columns_per_task, s->k_per_task);
     tnn__step_writes(st, dx);
     tnn__step_reads(st, weights);
     tnn__step_reads(st, dy);

@@ -57,52 +57,69 @@ static void add_product(const tnn__program *p, const tnn__gemm_kernel *kernel, c
     }
 }
 
-static void add_to_linear(const tnn__program *p, const tnn__step *st, int64_t row0, int64_t row1, void *scratch) {
+/* Rows of W, or its columns on the way back, and columns of x that a task has. */
+typedef struct piece {
+    int64_t row0, row1, col0, col1;
+} piece;
+
+/* Those of the same columns one after the other. */
+static piece piece_of(int64_t task, int64_t n_rows, int64_t rows_per_task, int64_t n_cols, int64_t columns_per_task) {
+    const int64_t n = tnn__n_tasks(n_rows, rows_per_task);
+    piece at;
+    tnn__split(task % n, rows_per_task, n_rows, &at.row0, &at.row1);
+    tnn__split(task / n, columns_per_task, n_cols, &at.col0, &at.col1);
+    return at;
+}
+
+/* The same place in a matrix that may be missing. */
+static const real *from_column(const real *matrix, int64_t column, int64_t n_rows) {
+    return matrix ? matrix + column * n_rows : NULL;
+}
+
+static void add_to_linear(const tnn__program *p, const tnn__step *st, const piece *at, void *scratch) {
     const tnn__linear_state *s = st->state;
     const tnn_tensor *b = st->node->src[4];
-    real *y = tnn__ptr(p, st->obj[0]);
-    int64_t n_cols = st->node->ne[1];
-    add_to(p, tnn__ptr(p, st->obj[4]), y, st->node->ne[0], n_cols, row0, row1);
+    int64_t n_out = st->node->ne[0], n_cols = at->col1 - at->col0;
+    real *y = (real *)tnn__ptr(p, st->obj[0]) + at->col0 * n_out;
+    add_to(p, from_column(tnn__ptr(p, st->obj[4]), at->col0, n_out), y, n_out, n_cols, at->row0, at->row1);
     if (!b) return;
     gemm_args a = forward_args(b, tnn__ptr(p, st->obj[5]), n_cols);
-    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[6]), 0);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[6]), at->col0 * a.n_in);
     a.y = y;
-    add_product(p, s->pair, &a, row0, row1, scratch);
+    add_product(p, s->pair, &a, at->row0, at->row1, scratch);
 }
 
 /* obj y, w, x or packed, bias, addend, b, low */
 static void run_linear(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_state *s = st->state;
     const tnn_tensor *w = st->node->src[0], *x = st->node->src[1];
-    gemm_args a = forward_args(w, tnn__ptr(p, st->obj[1]), x->ne[1]);
+    const piece at = piece_of(task, w->ne[1], s->rows_per_task, x->ne[1], s->columns_per_task);
+    gemm_args a = forward_args(w, tnn__ptr(p, st->obj[1]), at.col1 - at.col0);
     a.bias = tnn__ptr(p, st->obj[3]);
-    a.y = tnn__ptr(p, st->obj[0]);
-    int64_t row0, row1;
-    tnn__split(task, s->rows_per_task, a.n_out, &row0, &row1);
+    a.y = (real *)tnn__ptr(p, st->obj[0]) + at.col0 * a.n_out;
 #ifndef TNN_REAL_F64
     if (s->kernel->int8_activations) {
         a.act = tnn__packed_views(tnn__ptr(p, st->obj[2]), a.n_in, a.n_cols);
-        s->kernel->run(&a, row0, row1, scratch);
-        add_to_linear(p, st, row0, row1, scratch);
+        s->kernel->run(&a, at.row0, at.row1, scratch);
+        add_to_linear(p, st, &at, scratch);
         return;
     }
 #endif
-    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), 0);
-    call_gemm(p, s->kernel, &a, row0, row1, scratch);
-    add_to_linear(p, st, row0, row1, scratch);
+    SET_OPERAND(&a, x, s->bf16, tnn__ptr(p, st->obj[2]), at.col0 * a.n_in);
+    call_gemm(p, s->kernel, &a, at.row0, at.row1, scratch);
+    add_to_linear(p, st, &at, scratch);
 }
 
 /* obj dx, w, dy, addend */
 static void run_linear_dx(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch) {
     const tnn__linear_dx_state *s = st->state;
     const tnn_tensor *w = st->node->src[0];
-    gemm_dx_args a = dx_args(w, tnn__ptr(p, st->obj[1]), st->node->ne[1]);
-    SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[2]), 0);
-    a.dx = tnn__ptr(p, st->obj[0]);
-    int64_t k0, k1;
-    tnn__split(task, s->k_per_task, a.n_in, &k0, &k1);
-    call_gemm_dx(p, s->kernel, &a, k0, k1, scratch);
-    add_to(p, tnn__ptr(p, st->obj[3]), a.dx, a.n_in, a.n_cols, k0, k1);
+    const piece at = piece_of(task, w->ne[0], s->k_per_task, st->node->ne[1], s->columns_per_task);
+    gemm_dx_args a = dx_args(w, tnn__ptr(p, st->obj[1]), at.col1 - at.col0);
+    SET_OPERAND(&a, dy, s->bf16, tnn__ptr(p, st->obj[2]), at.col0 * a.n_out);
+    a.dx = (real *)tnn__ptr(p, st->obj[0]) + at.col0 * a.n_in;
+    call_gemm_dx(p, s->kernel, &a, at.row0, at.row1, scratch);
+    add_to(p, from_column(tnn__ptr(p, st->obj[3]), at.col0, a.n_in), a.dx, a.n_in, a.n_cols, at.row0, at.row1);
 }
 
 /* obj dw, dy, x */

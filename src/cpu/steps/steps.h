@@ -65,13 +65,13 @@ typedef struct tnn__rope_state {
 typedef struct tnn__linear_state {
     const tnn__gemm_kernel *kernel, *pair; /* F32 only; pair: of B low */
     bool bf16;                             /* x and low are rounded */
-    int64_t rows_per_task;
+    int64_t rows_per_task, columns_per_task;
 } tnn__linear_state;
 
 typedef struct tnn__linear_dx_state { /* obj dx, w, dy, addend */
     const tnn__gemm_dx_kernel *kernel;
     bool bf16; /* dy is rounded */
-    int64_t k_per_task;
+    int64_t k_per_task, columns_per_task;
 } tnn__linear_dx_state;
 
 typedef struct tnn__linear_dw_state { /* obj dw, dy, x */
@@ -93,6 +93,8 @@ tnn__act_q8 tnn__packed_views(uint8_t *base, int64_t n_in, int64_t n_rows);
  */
 int64_t tnn__rows_per_task(int64_t n_out, int64_t n_cols, int n_threads, int64_t align);
 int64_t tnn__k_per_task(int64_t n_in, int n_threads, int64_t align);
+/* Columns of y and dx in one task: they stay in the last cache while all rows of W go by. */
+int64_t tnn__columns_per_task(int64_t n_cols);
 /* Rows of a weight gradient in one task: each packs all of x again, so that more of them pay than on the way there. */
 int64_t tnn__dw_rows_per_task(int64_t n_out, int n_threads, int64_t align);
 
