@@ -7,25 +7,23 @@
 
 #include "base/half.h"
 #include "cpu/arm/init.h"
-
-#define KERNEL static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
+#include "cpu/vec/compiler.h"
 
 enum { ROWS = 4, COLS = 4 };
 
-KERNEL size_t elem_bytes(tnn_type type) {
+TNN__INLINE size_t elem_bytes(tnn_type type) {
     return type == TNN_TYPE_F32 ? 4 : 2;
 }
 
 /* Four elements at any address. */
-KERNEL float32x4_t load4(tnn_type type, const uint8_t *p) {
+TNN__INLINE float32x4_t load4(tnn_type type, const uint8_t *p) {
     if (type == TNN_TYPE_F32) return vreinterpretq_f32_u8(vld1q_u8(p));
     uint16x4_t h = vreinterpret_u16_u8(vld1_u8(p));
     if (type == TNN_TYPE_F16) return vcvt_f32_f16(vreinterpret_f16_u16(h));
     return vreinterpretq_f32_u32(vshll_n_u16(h, 16));
 }
 
-KERNEL float load1(tnn_type type, const uint8_t *p) {
+TNN__INLINE float load1(tnn_type type, const uint8_t *p) {
     float f;
     uint16_t h;
     if (type == TNN_TYPE_F32) {
@@ -36,22 +34,22 @@ KERNEL float load1(tnn_type type, const uint8_t *p) {
     return type == TNN_TYPE_F16 ? tnn__f16_to_f32(h) : tnn__bf16_to_f32(h);
 }
 
-KERNEL void tile(tnn_type type, const tnn__gemm_args *a, int64_t row, int nr, int64_t col, int nc) {
+TNN__INLINE void tile(tnn_type type, const tnn__gemm_args *a, int64_t row, int nr, int64_t col, int nc) {
     const uint8_t *w = (const uint8_t *)a->w + (size_t)row * a->row_bytes;
     const float *x = a->x + col * a->x_stride;
     float32x4_t sum[ROWS][COLS];
     float rest[ROWS][COLS];
-    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int c = 0; c < nc; c++) {
+    TNN__UNROLL for (int r = 0; r < nr; r++) TNN__UNROLL for (int c = 0; c < nc; c++) {
         sum[r][c] = vdupq_n_f32(0.0f);
         rest[r][c] = 0.0f;
     }
     int64_t k = 0;
     for (; k + 4 <= a->n_in; k += 4) {
         float32x4_t xs[COLS];
-        UNROLL for (int c = 0; c < nc; c++) xs[c] = vld1q_f32(x + c * a->x_stride + k);
-        UNROLL for (int r = 0; r < nr; r++) {
+        TNN__UNROLL for (int c = 0; c < nc; c++) xs[c] = vld1q_f32(x + c * a->x_stride + k);
+        TNN__UNROLL for (int r = 0; r < nr; r++) {
             float32x4_t wr = load4(type, w + (size_t)r * a->row_bytes + (size_t)k * elem_bytes(type));
-            UNROLL for (int c = 0; c < nc; c++) sum[r][c] = vfmaq_f32(sum[r][c], wr, xs[c]);
+            TNN__UNROLL for (int c = 0; c < nc; c++) sum[r][c] = vfmaq_f32(sum[r][c], wr, xs[c]);
         }
     }
     for (; k < a->n_in; k++)
@@ -67,7 +65,7 @@ KERNEL void tile(tnn_type type, const tnn__gemm_args *a, int64_t row, int nr, in
         }
 }
 
-KERNEL void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1) {
+TNN__INLINE void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1) {
     for (int64_t i = row0, nr; i < row1; i += nr) {
         nr = row1 - i >= ROWS ? ROWS : 1;
         for (int64_t t = 0, nc; t < a->n_cols; t += nc) {

@@ -15,10 +15,8 @@
 
 #include "base/half.h"
 #include "cpu/kernels_q8.h"
+#include "cpu/vec/compiler.h"
 #include "quant/blocks.h"
-
-#define KERNEL static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
 
 enum { ROWS = 4, COLS = 4, GROUP = 32 };
 
@@ -48,13 +46,13 @@ static unpacked carve(void *scratch, int64_t n_in) {
 }
 
 /* Nibbles of 16 bytes: the low ones, then the high ones. */
-KERNEL void store_nibbles(const uint8_t *qs, int8_t *q) {
+TNN__INLINE void store_nibbles(const uint8_t *qs, int8_t *q) {
     uint8x16_t v = vld1q_u8(qs);
     vst1q_u8((uint8_t *)q, vandq_u8(v, vdupq_n_u8(15)));
     vst1q_u8((uint8_t *)q + 16, vshrq_n_u8(v, 4));
 }
 
-KERNEL void set_group(float *scale, float *offset, int64_t g, float s, float o) {
+TNN__INLINE void set_group(float *scale, float *offset, int64_t g, float s, float o) {
     scale[2 * g] = scale[2 * g + 1] = s;
     offset[2 * g] = offset[2 * g + 1] = o;
 }
@@ -126,7 +124,7 @@ static void unpack(tnn_type type, const uint8_t *row, int64_t n, int8_t *q, floa
 /* --- products --- */
 
 /* Four partial sums of 16 products. */
-KERNEL int32x4_t dot16(int32x4_t sum, int8x16_t a, int8x16_t b) {
+TNN__INLINE int32x4_t dot16(int32x4_t sum, int8x16_t a, int8x16_t b) {
 #if TNN__ARM_LEVEL >= 1
     return vdotq_s32(sum, a, b);
 #else
@@ -138,7 +136,7 @@ KERNEL int32x4_t dot16(int32x4_t sum, int8x16_t a, int8x16_t b) {
 }
 
 /* Scales per 16 instead of per 32. */
-KERNEL bool has_half_groups(tnn_type type) {
+TNN__INLINE bool has_half_groups(tnn_type type) {
     return type == TNN_TYPE_Q2_K || type == TNN_TYPE_Q3_K || type == TNN_TYPE_Q6_K;
 }
 
@@ -159,7 +157,7 @@ static float offset_sum(const float *offset, const float *d, const int16_t *sum1
 }
 
 /* y: the product of the codes of row r of the tile, which begins at `row`, with column `col`. */
-KERNEL void store_product(const unpacked *u, const tnn__gemm_args *a, int r, int64_t row, int64_t col, float y) {
+TNN__INLINE void store_product(const unpacked *u, const tnn__gemm_args *a, int r, int64_t row, int64_t col, float y) {
     int64_t n = a->n_in;
     y += offset_sum(u->offset[r], a->act.d + col * (n / 32), a->act.sum16 + col * (n / 16), n);
     a->y[col * a->y_stride + row + r] = a->bias ? y + a->bias[row + r] : y;
@@ -167,22 +165,23 @@ KERNEL void store_product(const unpacked *u, const tnn__gemm_args *a, int r, int
 
 #if TNN__ARM_LEVEL < 2
 
-KERNEL void tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row, int64_t col, int nc) {
+TNN__INLINE void tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row, int64_t col,
+                      int nc) {
     int64_t n = a->n_in;
     float32x4_t sum[ROWS][COLS];
-    UNROLL for (int r = 0; r < nr; r++) UNROLL for (int c = 0; c < nc; c++) sum[r][c] = vdupq_n_f32(0.0f);
+    TNN__UNROLL for (int r = 0; r < nr; r++) TNN__UNROLL for (int c = 0; c < nc; c++) sum[r][c] = vdupq_n_f32(0.0f);
     const int8_t *act = a->act.q + col * n;
     const float *d = a->act.d + col * (n / GROUP);
     for (int64_t g = 0; g < n / GROUP; g++) {
         int8x16_t low[COLS], high[COLS];
-        UNROLL for (int c = 0; c < nc; c++) {
+        TNN__UNROLL for (int c = 0; c < nc; c++) {
             low[c] = vld1q_s8(act + c * n + GROUP * g);
             high[c] = vld1q_s8(act + c * n + GROUP * g + 16);
         }
-        UNROLL for (int r = 0; r < nr; r++) {
+        TNN__UNROLL for (int r = 0; r < nr; r++) {
             int8x16_t w0 = vld1q_s8(u->q[r] + GROUP * g), w1 = vld1q_s8(u->q[r] + GROUP * g + 16);
             float s0 = u->scale[r][2 * g], s1 = u->scale[r][2 * g + 1];
-            UNROLL for (int c = 0; c < nc; c++) {
+            TNN__UNROLL for (int c = 0; c < nc; c++) {
                 float dc = d[c * (n / GROUP) + g];
                 int32x4_t first = dot16(vdupq_n_s32(0), w0, low[c]);
                 if (halves) {
@@ -203,8 +202,8 @@ KERNEL void tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a
 #else
 
 /* Two rows of 32 bytes as four vectors: eight bytes of the first, the same eight of the second. */
-KERNEL void pair_rows(const int8_t *a, const int8_t *b, int8x16_t pairs[4]) {
-    UNROLL for (int h = 0; h < 2; h++) {
+TNN__INLINE void pair_rows(const int8_t *a, const int8_t *b, int8x16_t pairs[4]) {
+    TNN__UNROLL for (int h = 0; h < 2; h++) {
         int64x2_t x = vreinterpretq_s64_s8(vld1q_s8(a + 16 * h)), y = vreinterpretq_s64_s8(vld1q_s8(b + 16 * h));
         pairs[2 * h] = vreinterpretq_s8_s64(vzip1q_s64(x, y));
         pairs[2 * h + 1] = vreinterpretq_s8_s64(vzip2q_s64(x, y));
@@ -212,17 +211,17 @@ KERNEL void pair_rows(const int8_t *a, const int8_t *b, int8x16_t pairs[4]) {
 }
 
 /* [a, a, b, b] */
-KERNEL float32x4_t by_row(float a, float b) {
+TNN__INLINE float32x4_t by_row(float a, float b) {
     return vcombine_f32(vdup_n_f32(a), vdup_n_f32(b));
 }
 
 /* Lane r is the sum of v[r]. */
-KERNEL int32x4_t totals(const int32x4_t v[4]) {
+TNN__INLINE int32x4_t totals(const int32x4_t v[4]) {
     return vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3]));
 }
 
 /* Four rows by four columns, two by two: lanes are row 0 column 0, row 0 column 1, row 1 column 0, row 1 column 1. */
-KERNEL void matrix_tile(bool halves, const unpacked *u, const tnn__gemm_args *a, int64_t row, int64_t col) {
+TNN__INLINE void matrix_tile(bool halves, const unpacked *u, const tnn__gemm_args *a, int64_t row, int64_t col) {
     int64_t n = a->n_in, n_groups = n / GROUP;
     const int32x4_t zero = vdupq_n_s32(0);
     float32x4_t sum[2][2] = {{vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}, {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
@@ -231,18 +230,18 @@ KERNEL void matrix_tile(bool halves, const unpacked *u, const tnn__gemm_args *a,
     for (int64_t g = 0; g < n_groups; g++) {
         int8x16_t x[2][4];
         float32x4_t dx[2];
-        UNROLL for (int c = 0; c < 2; c++) {
+        TNN__UNROLL for (int c = 0; c < 2; c++) {
             const int8_t *pair = act + 2 * c * n + GROUP * g;
             pair_rows(pair, pair + n, x[c]);
             float32x2_t both = {d[2 * c * n_groups + g], d[(2 * c + 1) * n_groups + g]};
             dx[c] = vcombine_f32(both, both);
         }
-        UNROLL for (int r = 0; r < 2; r++) {
+        TNN__UNROLL for (int r = 0; r < 2; r++) {
             int8x16_t w[4];
             pair_rows(u->q[2 * r] + GROUP * g, u->q[2 * r + 1] + GROUP * g, w);
             float32x4_t s0 = by_row(u->scale[2 * r][2 * g], u->scale[2 * r + 1][2 * g]);
             float32x4_t s1 = by_row(u->scale[2 * r][2 * g + 1], u->scale[2 * r + 1][2 * g + 1]);
-            UNROLL for (int c = 0; c < 2; c++) {
+            TNN__UNROLL for (int c = 0; c < 2; c++) {
                 int32x4_t first = vmmlaq_s32(vmmlaq_s32(zero, w[0], x[c][0]), w[1], x[c][1]);
                 if (halves) {
                     int32x4_t second = vmmlaq_s32(vmmlaq_s32(zero, w[2], x[c][2]), w[3], x[c][3]);
@@ -264,7 +263,8 @@ KERNEL void matrix_tile(bool halves, const unpacked *u, const tnn__gemm_args *a,
 }
 
 /* The same sums for up to four rows and one column. */
-KERNEL void column_tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row, int64_t col) {
+TNN__INLINE void column_tile(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row,
+                             int64_t col) {
     int64_t n = a->n_in, n_groups = n / GROUP;
     float32x4_t sum = vdupq_n_f32(0.0f);
     for (int64_t g = 0; g < n_groups; g++) {
@@ -272,8 +272,8 @@ KERNEL void column_tile(bool halves, const unpacked *u, int nr, const tnn__gemm_
         int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
         int32x4_t first[ROWS], second[ROWS];
         float s0[ROWS] = {0}, s1[ROWS] = {0};
-        UNROLL for (int r = 0; r < ROWS; r++) first[r] = second[r] = vdupq_n_s32(0);
-        UNROLL for (int r = 0; r < nr; r++) {
+        TNN__UNROLL for (int r = 0; r < ROWS; r++) first[r] = second[r] = vdupq_n_s32(0);
+        TNN__UNROLL for (int r = 0; r < nr; r++) {
             const int8_t *w = u->q[r] + GROUP * g;
             first[r] = dot16(first[r], vld1q_s8(w), x0);
             if (halves)
@@ -295,7 +295,7 @@ KERNEL void column_tile(bool halves, const unpacked *u, int nr, const tnn__gemm_
 
 #endif
 
-KERNEL void columns(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row) {
+TNN__INLINE void columns(bool halves, const unpacked *u, int nr, const tnn__gemm_args *a, int64_t row) {
     int64_t t = 0;
 #if TNN__ARM_LEVEL >= 2
     for (; nr == ROWS && t + COLS <= a->n_cols; t += COLS)
@@ -310,7 +310,7 @@ KERNEL void columns(bool halves, const unpacked *u, int nr, const tnn__gemm_args
 #endif
 }
 
-KERNEL void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
+TNN__INLINE void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {
     unpacked u = carve(scratch, a->n_in);
     for (int64_t i = row0; i < row1; i += ROWS) {
         int nr = row1 - i < ROWS ? (int)(row1 - i) : ROWS;

@@ -8,22 +8,16 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cpu/vec/compiler.h"
 #include "cpu/x86/intrin.h"
 
-/*
- * Kernels are written once with constants as parameters; what is left of each depends on its being inlined, and loops
- * over registers must not remain loops. Emulated, that would take a compiler minutes, for nothing.
- */
+/* Emulated, kernels inlined and unrolled would take a compiler minutes, for nothing. */
 #ifdef TNN_EMULATE_AVX512
 #define KERNEL static inline
 #define UNROLL
 #else
-#define KERNEL static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+#define KERNEL TNN__INLINE
+#define UNROLL TNN__UNROLL
 #endif
 
 KERNEL uint32_t load_u32(const void *p) {
