@@ -87,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         {.role = "assistant", .content = text + 2 * third, .content_size = n_text - 2 * third},
     };
     if (data[1] & 4) messages[2].role = "user";
+    messages[2].not_learned = (data[1] & 16) != 0;
     tnn_chat_options options = {.generation_prompt = data[1] & 1, .after_last_answer = (data[1] & 2) != 0};
     size_t first = data[1] & 8 ? 1 : 0;
     check_spans(c, messages + first, 3 - first, &options);

@@ -28,6 +28,11 @@ static tnn_session *open_session(int n_threads) {
     return s;
 }
 
+static void new_graph(tnn_session *s, tnn_store **st, tnn_graph **g) {
+    assert_int_equal(tnn_store_new(st, s, NULL), TNN_OK);
+    assert_int_equal(tnn_graph_new(g, s, NULL), TNN_OK);
+}
+
 static tnn_tensor *weight(tnn_store *st, const char *name, int64_t n0, int64_t n1, uint64_t seed) {
     int64_t n = n0 * n1;
     tnn_error err;
@@ -52,8 +57,7 @@ enum { N = 64, F = 96, V = 11 };
 static net make_net(tnn_session *s, int64_t n_rows) {
     net n;
     tnn_error err;
-    assert_int_equal(tnn_store_new(&n.store, s, &err), TNN_OK);
-    assert_int_equal(tnn_graph_new(&n.graph, s, &err), TNN_OK);
+    new_graph(s, &n.store, &n.graph);
     tnn_tensor *embed = weight(n.store, "embed", N, V, 1), *gamma = weight(n.store, "gamma", N, 1, 2);
     tnn_tensor *gate_w = weight(n.store, "gate", N, F, 3), *up_w = weight(n.store, "up", N, F, 4);
     tnn_tensor *down_w = weight(n.store, "down", F, N, 5), *bias = weight(n.store, "bias", F, 1, 6);
@@ -216,8 +220,7 @@ static void test_caches_of_two_capacities(void **state) {
     tnn_plan *p;
     tnn_error err;
     const int64_t one = 1;
-    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
-    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    new_graph(s, &st, &g);
     tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 3, (const int64_t[]){8, 1, 1});
     tnn_tensor *positions = tnn_input(g, "positions", TNN_TYPE_I32, 1, &one);
     attend(g, st, 8, x, positions);
@@ -243,8 +246,7 @@ static void test_slots_of_attention(void **state) {
         tnn_store *st;
         tnn_graph *g;
         tnn_plan *p;
-        assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
-        assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+        new_graph(s, &st, &g);
         tnn_tensor *cache = tnn_store_tensor(st, "", TNN_TYPE_F32, 4, (const int64_t[]){8, 16, 1, 2}, &err);
         tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 3, (const int64_t[]){8, 1, n_rows});
         tnn_tensor *positions = tnn_input(g, "positions", TNN_TYPE_I32, 1, &n_rows);
@@ -314,8 +316,7 @@ static void test_bad_id_on_the_way_back(void **state) {
     tnn_plan *p;
     tnn_error err;
     const int64_t one = 1;
-    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
-    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    new_graph(s, &st, &g);
     assert_int_equal(tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, &err), TNN_OK);
     tnn_tensor *table = weight(st, "table", N, V, 1), *grad = weight(st, "grad", N, V, 2);
     tnn_tensor *ids = tnn_input(g, "ids", TNN_TYPE_I32, 1, &one);
@@ -332,60 +333,70 @@ static void test_bad_id_on_the_way_back(void **state) {
     tnn_session_free(s);
 }
 
-/* More columns than a task has: a pair's product and an addend, forth and back, are the same for equal columns. */
-static void check_many_columns(tnn_session *s, tnn_type compute_type) {
-    enum {
-        T = 1296,
-        PERIOD = 13,
-        RANK = 4
-    }; /* the last columns are enough for the kernel that the others go through */
+enum { COLUMNS = 1296, PERIOD = 13, RANK = 4 }; /* the last columns take the kernel's way that all others take */
+
+typedef struct many_columns {
+    float y[COLUMNS * F], dx[COLUMNS * N], dw[F * N];
+} many_columns;
+
+static tnn_tensor *zeros(tnn_store *st, const char *name, int64_t n0, int64_t n1) {
+    tnn_tensor *t = tnn_store_tensor(st, name, TNN_TYPE_F32, 2, (const int64_t[]){n0, n1}, NULL);
+    assert_non_null(t);
+    return t;
+}
+
+/* A pair's product and an addend, forth and back. */
+static void run_many_columns(tnn_session *s, tnn_type compute_type, many_columns *out) {
     tnn_store *st;
     tnn_graph *g;
     tnn_plan *p;
     tnn_error err;
-    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
-    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    new_graph(s, &st, &g);
     assert_int_equal(tnn_graph_set_mode(g, TNN_GRAPH_TRAIN, &err), TNN_OK);
     assert_int_equal(tnn_graph_set_compute_type(g, compute_type, &err), TNN_OK);
-    tnn_tensor *x = weight(st, "x", N, T, 1), *w = weight(st, "w", N, F, 2), *a = weight(st, "a", N, RANK, 3);
+    tnn_tensor *x = weight(st, "x", N, COLUMNS, 1), *w = weight(st, "w", N, F, 2), *a = weight(st, "a", N, RANK, 3);
     tnn_tensor *b = weight(st, "b", RANK, F, 4), *bias = weight(st, "bias", F, 1, 5);
-    tnn_tensor *grad = weight(st, "grad", N, T, 6), *dy = tnn_input(g, "dy", TNN_TYPE_F32, 2, (const int64_t[]){F, T});
-    static float columns[T * F], back[T * N];
-    for (int period = PERIOD; period < T; period += PERIOD) {
-        int n = period + PERIOD <= T ? PERIOD : T - period;
-        assert_int_equal(tnn_tensor_read(x, 0, columns, sizeof(float) * N * PERIOD, &err), TNN_OK);
-        assert_int_equal(tnn_tensor_write(x, sizeof(float) * N * (size_t)period, columns, sizeof(float) * N * (size_t)n,
-                                          &err),
-                         TNN_OK);
-    }
-    memset(back, 0, sizeof back);
-    assert_int_equal(tnn_tensor_write(grad, 0, back, sizeof back, &err), TNN_OK);
+    tnn_tensor *dx = zeros(st, "dx", N, COLUMNS), *dw = zeros(st, "dw", N, F);
+    tnn_tensor *dy = tnn_input(g, "dy", TNN_TYPE_F32, 2, (const int64_t[]){F, COLUMNS});
+    assert_int_equal(tnn_tensor_read(x, 0, out->dx, sizeof out->dx, &err), TNN_OK);
+    for (int i = PERIOD * N; i < COLUMNS * N; i++)
+        out->dx[i] = out->dx[i - PERIOD * N];
+    assert_int_equal(tnn_tensor_write(x, 0, out->dx, sizeof out->dx, &err), TNN_OK);
     tnn_tensor *low = tnn_linear(g, a, x, NULL);
     tnn_tensor *y = tnn_output(g, tnn_linear_onto(g, tnn_linear_pair(g, w, x, bias, b, low), b, low), "y");
-    assert_int_equal(tnn_graph_backward(g, &(tnn_seed){y, dy}, 1, &(tnn_param){x, grad}, 1, &err), TNN_OK);
+    const tnn_param params[] = {{x, dx}, {w, dw}};
+    assert_int_equal(tnn_graph_backward(g, &(tnn_seed){y, dy}, 1, params, 2, &err), TNN_OK);
     if (tnn_graph_plan(&p, g, &err)) fail_msg("%s", err.text);
-    for (int i = 0; i < T * F; i++)
-        columns[i] = sinf((float)(i % (PERIOD * F)));
-    assert_int_equal(tnn_plan_set(p, dy, columns, sizeof columns, &err), TNN_OK);
+    for (int i = 0; i < COLUMNS * F; i++)
+        out->y[i] = sinf((float)(i % (PERIOD * F)));
+    assert_int_equal(tnn_plan_set(p, dy, out->y, sizeof out->y, &err), TNN_OK);
     assert_int_equal(tnn_plan_run(p, &err), TNN_OK);
-    memcpy(columns, tnn_plan_data(p, y), sizeof columns);
-    assert_int_equal(tnn_tensor_read(grad, 0, back, sizeof back, &err), TNN_OK);
-    assert_true(columns[0] != columns[F] && back[0] != back[N] && back[0] != 0);
-    for (int t = PERIOD; t < T; t++) {
-        assert_memory_equal(columns + t * F, columns + t % PERIOD * F, sizeof(float) * F);
-        assert_memory_equal(back + t * N, back + t % PERIOD * N, sizeof(float) * N);
-    }
+    memcpy(out->y, tnn_plan_data(p, y), sizeof out->y);
+    assert_int_equal(tnn_tensor_read(dx, 0, out->dx, sizeof out->dx, &err), TNN_OK);
+    assert_int_equal(tnn_tensor_read(dw, 0, out->dw, sizeof out->dw, &err), TNN_OK);
     tnn_plan_free(p);
     tnn_graph_free(g);
     tnn_store_free(st);
 }
 
+/* More columns than a task has: equal ones have equal results, and so have teams, which cut products differently. */
 static void test_many_columns(void **state) {
     (void)state;
-    tnn_session *s = open_session(2);
-    check_many_columns(s, TNN_TYPE_F32);
-    check_many_columns(s, TNN_TYPE_BF16);
-    tnn_session_free(s);
+    static const tnn_type types[] = {TNN_TYPE_F32, TNN_TYPE_BF16};
+    static many_columns first, other;
+    for (int i = 0; i < 2; i++) {
+        for (int n_threads = 1; n_threads <= 5; n_threads++) {
+            tnn_session *s = open_session(n_threads);
+            run_many_columns(s, types[i], n_threads == 1 ? &first : &other);
+            if (n_threads > 1) assert_memory_equal(&first, &other, sizeof first);
+            tnn_session_free(s);
+        }
+        assert_true(first.y[0] != first.y[F] && first.dx[0] != first.dx[N] && first.dx[0] != 0 && first.dw[0] != 0);
+        for (int t = PERIOD; t < COLUMNS; t++) {
+            assert_memory_equal(first.y + t * F, first.y + t % PERIOD * F, sizeof(float) * F);
+            assert_memory_equal(first.dx + t * N, first.dx + t % PERIOD * N, sizeof(float) * N);
+        }
+    }
 }
 
 static void test_errors_latch(void **state) {
@@ -394,8 +405,7 @@ static void test_errors_latch(void **state) {
     tnn_store *st;
     tnn_graph *g;
     tnn_error err;
-    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
-    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    new_graph(s, &st, &g);
     tnn_tensor *w = weight(st, "blk.0.ffn_up.weight", 32, 8, 1);
     tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 2, (const int64_t[]){16, 4});
     tnn_tensor *y = tnn_linear(g, w, x, NULL);
@@ -422,8 +432,7 @@ static void test_pair_of_another_shape(void **state) {
     tnn_store *st;
     tnn_graph *g;
     tnn_error err;
-    assert_int_equal(tnn_store_new(&st, s, &err), TNN_OK);
-    assert_int_equal(tnn_graph_new(&g, s, &err), TNN_OK);
+    new_graph(s, &st, &g);
     tnn_tensor *w = weight(st, "w", 32, 8, 1), *b = weight(st, "b", 2, 9, 1);
     tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 2, (const int64_t[]){32, 4});
     tnn_tensor *low = tnn_input(g, "low", TNN_TYPE_F32, 2, (const int64_t[]){2, 4});
