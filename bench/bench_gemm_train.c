@@ -33,22 +33,27 @@ static void run_dw(const problem *p, int64_t from, int64_t to) {
     p->kernels.gemm_dw.run(&p->dw, from, to, p->scratch);
 }
 
-/* Seconds of a product: of each of its tasks the fastest call, added up, so that a calm moment is enough. */
-static double best(const problem *p, run_fn *run, int64_t n, int64_t per_task) {
+/*
+ * GFLOP/s of a product in tasks of per_task: from the fastest call of each, so that a calm moment is enough, and in
+ * brackets from all calls, as it is where somebody else's thread is on the core.
+ */
+static void print_rates(const char *name, double gflop, const problem *p, run_fn *run, int64_t n, int64_t per_task) {
     enum { MOST_TASKS = 4096, ROUNDS = 200 };
     static double fastest[MOST_TASKS];
-    double sum = 0, end = bench_now() + 0.6;
-    for (int round = 0; round < ROUNDS && (round < 4 || bench_now() < end); round++) {
+    double best = 0, all = 0, end = bench_now() + 0.6;
+    int round = 0;
+    for (; round < ROUNDS && (round < 4 || bench_now() < end); round++) {
         for (int64_t task = 0; task * per_task < n; task++) {
             double t = bench_now();
             run(p, task * per_task, (task + 1) * per_task < n ? (task + 1) * per_task : n);
             t = bench_now() - t;
+            all += t;
             if (round == 0 || t < fastest[task]) fastest[task] = t;
         }
     }
     for (int64_t task = 0; task * per_task < n; task++)
-        sum += fastest[task];
-    return sum;
+        best += fastest[task];
+    printf("  %s %6.1f (%6.1f)", name, gflop / best, gflop * round / all);
 }
 
 static void bench_shape(problem *p, tnn_type type, int64_t n_out, int64_t n_in, int64_t n_cols) {
@@ -69,10 +74,11 @@ static void bench_shape(problem *p, tnn_type type, int64_t n_out, int64_t n_in, 
     double flop = 2e-9 * (double)n_w * (double)n_cols;
     int64_t rows = tnn__rows_per_task(n_out, n_cols, 2, p->kernels.gemm_float[type].row_align);
     int64_t columns = tnn__k_per_task(n_in, 2, p->kernels.gemm_dx[type].k_align);
-    printf("  %5lld x %-5lld y %6.1f", (long long)n_out, (long long)n_in, flop / best(p, run_y, n_out, rows));
-    printf("  dx %6.1f", flop / best(p, run_dx, n_in, columns));
-    printf("  dW %6.1f\n",
-           flop / best(p, run_dw, n_out, tnn__dw_rows_per_task(n_out, 2, p->kernels.gemm_dw.row_align)));
+    printf("  %5lld x %-5lld", (long long)n_out, (long long)n_in);
+    print_rates("y", flop, p, run_y, n_out, rows);
+    print_rates("dx", flop, p, run_dx, n_in, columns);
+    print_rates("dW", flop, p, run_dw, n_out, tnn__dw_rows_per_task(n_out, 2, p->kernels.gemm_dw.row_align));
+    putchar('\n');
     free(p->scratch), free(w), free(x), free(y), free(dx), free(stored);
 }
 

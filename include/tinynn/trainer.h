@@ -52,8 +52,9 @@ typedef struct tnn_batch {
 typedef struct tnn_trainer tnn_trainer;
 
 /*
- * Trains every trainable tensor of st in the forward of arch. Takes gradients and moments at once, the workspace with
- * the first batch. arch and st must outlive it. E_ARG for options out of range or a store without trainable tensors.
+ * Trains every trainable tensor of st in the forward of arch. Takes and clears gradients and moments at once, takes
+ * the workspace with the first batch. arch and st must outlive it. E_ARG for options out of range or a store without
+ * trainable tensors.
  */
 TNN_API tnn_status tnn_trainer_new(tnn_trainer **out, tnn_session *s, tnn_llama_arch *arch, tnn_store *st,
                                    const tnn_trainer_options *options, tnn_error *err);
