@@ -18,7 +18,7 @@ typedef struct problem {
     const tnn__kernels *kernels;
     tnn__gdn_back_args args;
     int64_t n_rows, length, n_heads; /* rows in all, and of a sequence */
-    float *state, *dstate;
+    float *state, *dstate, *kept;
     void *scratch;
 } problem;
 
@@ -39,8 +39,7 @@ static int64_t state_size(const problem *p) {
     return p->args.f.d_k * p->args.f.d_v;
 }
 
-static void run_forward(void *ctx) {
-    problem *p = ctx;
+static void run_heads(problem *p) {
     for (int64_t h = 0; h < p->n_heads; h++) {
         for (int64_t t = 0; t < p->n_rows; t += p->length) {
             memset(p->state, 0, (size_t)state_size(p) * sizeof(float));
@@ -49,9 +48,16 @@ static void run_forward(void *ctx) {
     }
 }
 
+static void run_forward(void *ctx) {
+    problem *p = ctx;
+    p->args.f.kept = NULL;
+    run_heads(p);
+}
+
 static void run_both(void *ctx) {
     problem *p = ctx;
-    run_forward(ctx);
+    p->args.f.kept = p->kept;
+    run_heads(p);
     for (int64_t h = 0; h < p->n_heads; h++) {
         for (int64_t t = 0; t < p->n_rows; t += p->length) {
             memset(p->state, 0, (size_t)state_size(p) * sizeof(float));
@@ -94,7 +100,8 @@ static problem problem_new(const tnn__kernels *k, int64_t d, int64_t n_heads, in
               .norm = TNN_L2_EPS_ADDED,
               .norm_eps = 1e-6f,
               .chunk = chunk,
-              .out = bench_floats(n, 6)},
+              .out = bench_floats(n, 6),
+              .n_rows = n_rows},
         .dout = bench_floats(n, 7),
         .dq = bench_floats(n, 8),
         .dk = bench_floats(n, 8),
@@ -104,6 +111,7 @@ static problem problem_new(const tnn__kernels *k, int64_t d, int64_t n_heads, in
     };
     p.state = scaled(bench_floats((size_t)(d * d * n_heads), 10), (size_t)(d * d * n_heads), 0, 0);
     p.dstate = bench_floats((size_t)(d * d), 11);
+    p.kept = bench_floats((size_t)(d * tnn__gdn_kept_rows(n_rows, d) * n_heads), 12);
     size_t forward = k->gdn.scratch_bytes(&p.args.f, n_rows), back = k->gdn.back_scratch_bytes(&p.args.f, n_rows);
     p.scratch = bench_alloc(forward > back ? forward : back);
     return p;
@@ -114,7 +122,7 @@ static void problem_free(problem *p) {
                                p->args.dout, p->args.dq,  p->args.dk,  p->args.dv,      p->args.ddecay, p->args.dbeta};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free((void *)(uintptr_t)all[i]);
-    free(p->state), free(p->dstate), free(p->scratch);
+    free(p->state), free(p->dstate), free(p->kept), free(p->scratch);
 }
 
 static void bench_rule(const tnn__kernels *k, int64_t d, int64_t n_heads, int64_t n_rows, int64_t length,

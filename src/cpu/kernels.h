@@ -16,6 +16,8 @@
 
 #include <tinynn/ops.h>
 
+#include "core/gdn_kept.h"
+
 /* --- activations in int8 ------------------------------------------------------------------------------------------ */
 
 /*
@@ -161,6 +163,8 @@ typedef struct tnn__gdn_args {
     float norm_eps;
     int64_t chunk; /* rows that are taken together, from the first of a sequence on */
     float *out;    /* [d_v, n_v_heads, T] */
+    float *kept;   /* core/gdn_kept.h: [d_v, rows, n_v_heads], set by the forward, if not NULL; the way back reads it */
+    int64_t n_rows; /* T, where something is kept */
 } tnn__gdn_args;
 
 /* The rows [t0, t1), of one sequence, for value head h over key head c. state [d_v, d_k], key index slower: as the rows
@@ -169,7 +173,7 @@ typedef void tnn__gdn_fn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t
                          void *scratch);
 
 typedef struct tnn__gdn_back_args {
-    tnn__gdn_args f;     /* out is not read */
+    tnn__gdn_args f;     /* of the forward; out is not read */
     const float *dout;   /* [d_v, n_v_heads, T] */
     float *dq, *dk, *dv; /* rows and strides of q, k, v */
     float *ddecay;       /* [n_v_heads, T] */

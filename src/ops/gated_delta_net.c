@@ -1,14 +1,16 @@
 /*
  * gated_delta_net: the gated delta rule of every value head over the rows of each sequence. Sources: q, k, v (or q, k
  * and v in the rows of one), log decay, update gate, where (positions with a state, starts without; may be NULL),
- * slots, state. Its part, where it is asked for, are norms of the states left. Back: the states at the chunks' borders
- * are computed again, so that nothing is kept for it.
+ * slots, state. Its parts, where they are asked for: norms of the states left, and what the way back needs: what the
+ * state read wrongly in every row, from which follow all states within TNN__GDN_BLOCK rows of one that is kept.
  */
 #include <math.h>
 
+#include "core/gdn_kept.h"
 #include "ops/op.h"
 
 enum { MAX_HEAD = 4096, MAX_HEADS = 65536 };
+enum { NORMS, KEPT }; /* parts */
 
 static bool args_are_sane(const tnn_gdn_args *a) {
     return a->d_k > 0 && a->d_k <= MAX_HEAD && a->d_v > 0 && a->d_v <= MAX_HEAD && a->n_k_heads > 0 &&
@@ -85,17 +87,25 @@ tnn_tensor *tnn_gdn_state_norms(tnn_graph *g, tnn_tensor *y) {
     if (y->op != TNN__OP_GATED_DELTA_NET) {
         return tnn__shape_error(g, "gdn_state_norms", "the result of a gated_delta_net is needed", y, NULL);
     }
-    if (y->parts[0]) return y->parts[0];
+    if (y->parts[NORMS]) return y->parts[NORMS];
     const tnn_tensor *state = y->src[7], *starts = y->src[5];
     int64_t n_sequences = state ? state->ne[3] : starts ? y->ne[2] : 1;
-    return tnn__graph_part(g, y, 2, (const int64_t[]){y->ne[1], n_sequences});
+    return tnn__graph_part_at(g, y, NORMS, 2, (const int64_t[]){y->ne[1], n_sequences});
+}
+
+static tnn_tensor *kept_of(tnn_graph *g, tnn_tensor *y) {
+    if (y->parts[KEPT]) return y->parts[KEPT];
+    int64_t rows = tnn__gdn_kept_rows(y->ne[2], y->params.gdn.d_k);
+    return tnn__graph_part_at(g, y, KEPT, 3, (const int64_t[]){y->ne[0], rows, y->ne[1]});
 }
 
 tnn_tensor *tnn__gated_delta_net_back(tnn_graph *g, tnn_tensor *forward, tnn_tensor *dout) {
     if (tnn__graph_skip(g, 2, (const tnn_tensor *const[]){forward, dout})) return NULL;
     tnn_tensor *const *s = forward->src;
-    tnn_tensor *dq = tnn__graph_node(g, TNN__OP_GATED_DELTA_NET_BACK, s[0]->type, s[0]->n_dims, s[0]->ne, 7,
-                                     (tnn_tensor *const[]){s[0], s[1], s[2], s[3], s[4], s[5], dout});
+    tnn_tensor *kept = kept_of(g, forward);
+    if (!kept) return NULL;
+    tnn_tensor *dq = tnn__graph_node(g, TNN__OP_GATED_DELTA_NET_BACK, s[0]->type, s[0]->n_dims, s[0]->ne, 8,
+                                     (tnn_tensor *const[]){s[0], s[1], s[2], s[3], s[4], s[5], dout, kept});
     if (!dq) return NULL;
     dq->params = forward->params;
     tnn__graph_part(g, dq, 2, s[3]->ne);

@@ -15,6 +15,8 @@ static const double TOLERANCE = 1e-4;
 
 typedef struct problem {
     int64_t d_k, d_v, n_rows, chunk;
+    int64_t border;    /* where a second sequence begins; 0: there is one */
+    bool only_forward; /* nothing is kept */
     tnn_l2_rule norm;
     double *q, *k, *v, *decay, *beta, *state, *dout, *dstate;
 } problem;
@@ -89,7 +91,19 @@ static void fill(problem *p) {
     }
 }
 
-/* --- both precisions --- */
+/* --- both precisions: all sequences forward, then all back, so that what is kept of one must outlive the others --- */
+
+static int n_sequences(const problem *p) {
+    return p->border ? 2 : 1;
+}
+
+static int64_t first_row(const problem *p, int sequence) {
+    return sequence == 0 ? 0 : sequence == n_sequences(p) ? p->n_rows : p->border;
+}
+
+static int64_t kept_size(const problem *p) {
+    return tnn__gdn_kept_rows(p->n_rows, p->d_k) * p->d_v;
+}
 
 static results run_f64(const problem *p) {
     tnn__kernels_f64 k;
@@ -111,7 +125,9 @@ static results run_f64(const problem *p) {
               .norm = p->norm,
               .norm_eps = 1e-6,
               .chunk = p->chunk ? p->chunk : k.gdn.chunk,
-              .out = r.of[OUT]},
+              .out = r.of[OUT],
+              .kept = doubles(kept_size(p)),
+              .n_rows = p->n_rows},
         .dout = p->dout,
         .dq = r.of[DQ],
         .dk = r.of[DK],
@@ -121,13 +137,18 @@ static results run_f64(const problem *p) {
     };
     size_t state_bytes = (size_t)(p->d_k * p->d_v) * sizeof(double);
     void *scratch = scratch_new(k.gdn.scratch_bytes(&a.f, p->n_rows));
-    memcpy(r.of[STATE], p->state, state_bytes);
-    k.gdn.run(&a.f, 0, 0, 0, p->n_rows, r.of[STATE], scratch);
+    for (int i = 0; i < n_sequences(p); i++) {
+        memcpy(r.of[STATE], p->state, state_bytes);
+        k.gdn.run(&a.f, 0, 0, first_row(p, i), first_row(p, i + 1), r.of[STATE], scratch);
+    }
     free(scratch);
     scratch = scratch_new(k.gdn.back_scratch_bytes(&a.f, p->n_rows));
-    memcpy(r.of[DSTATE], p->dstate, state_bytes);
-    k.gdn.back(&a, 0, 0, 0, p->n_rows, p->state, r.of[DSTATE], false, scratch);
+    for (int i = 0; i < n_sequences(p); i++) {
+        memcpy(r.of[DSTATE], p->dstate, state_bytes);
+        k.gdn.back(&a, 0, 0, first_row(p, i), first_row(p, i + 1), p->state, r.of[DSTATE], false, scratch);
+    }
     free(scratch);
+    free(a.f.kept);
     return r;
 }
 
@@ -146,9 +167,10 @@ static results run_f32(const tnn__kernels *k, const problem *p) {
     int64_t n = p->n_rows, size = p->d_k * p->d_v;
     buffer q = to_floats(p->q, n * p->d_k), key = to_floats(p->k, n * p->d_k), v = to_floats(p->v, n * p->d_v);
     buffer decay = to_floats(p->decay, n), beta = to_floats(p->beta, n), dout = to_floats(p->dout, n * p->d_v);
-    buffer found = to_floats(p->state, size), of[N_RESULTS];
+    buffer found = to_floats(p->state, size), left = to_floats(p->dstate, size), of[N_RESULTS];
+    buffer kept = buffer_new((size_t)kept_size(p) * sizeof(float));
     for (int i = 0; i < N_RESULTS; i++)
-        of[i] = i == STATE ? to_floats(p->state, size) : i == DSTATE ? to_floats(p->dstate, size) : result_buffer(p, i);
+        of[i] = result_buffer(p, i);
     tnn__gdn_back_args a = {
         .f = {.q = q.data,
               .k = key.data,
@@ -165,7 +187,9 @@ static results run_f32(const tnn__kernels *k, const problem *p) {
               .norm = p->norm,
               .norm_eps = 1e-6f,
               .chunk = p->chunk ? p->chunk : k->gdn.chunk,
-              .out = of[OUT].data},
+              .out = of[OUT].data,
+              .kept = p->only_forward ? NULL : kept.data,
+              .n_rows = n},
         .dout = dout.data,
         .dq = of[DQ].data,
         .dk = of[DK].data,
@@ -174,10 +198,16 @@ static results run_f32(const tnn__kernels *k, const problem *p) {
         .dbeta = of[DBETA].data,
     };
     void *scratch = scratch_new(k->gdn.scratch_bytes(&a.f, n));
-    k->gdn.run(&a.f, 0, 0, 0, n, of[STATE].data, scratch);
+    for (int i = 0; i < n_sequences(p); i++) {
+        memcpy(of[STATE].data, found.data, (size_t)size * sizeof(float));
+        k->gdn.run(&a.f, 0, 0, first_row(p, i), first_row(p, i + 1), of[STATE].data, scratch);
+    }
     free(scratch);
     scratch = scratch_new(k->gdn.back_scratch_bytes(&a.f, n));
-    k->gdn.back(&a, 0, 0, 0, n, found.data, of[DSTATE].data, false, scratch);
+    for (int i = 0; i < n_sequences(p) && !p->only_forward; i++) {
+        memcpy(of[DSTATE].data, left.data, (size_t)size * sizeof(float));
+        k->gdn.back(&a, 0, 0, first_row(p, i), first_row(p, i + 1), found.data, of[DSTATE].data, false, scratch);
+    }
     free(scratch);
     results r = results_new(p);
     for (int i = 0; i < N_RESULTS; i++) {
@@ -185,7 +215,7 @@ static results run_f32(const tnn__kernels *k, const problem *p) {
             r.of[i][e] = (double)((float *)of[i].data)[e];
         buffer_free(&of[i]);
     }
-    buffer *const in[] = {&q, &key, &v, &decay, &beta, &dout, &found};
+    buffer *const in[] = {&q, &key, &v, &decay, &beta, &dout, &found, &left, &kept};
     for (size_t i = 0; i < sizeof in / sizeof *in; i++)
         buffer_free(in[i]);
     return r;
@@ -333,6 +363,63 @@ static void shapes(const tnn__kernels *k) {
     check_shape(k, 128, 128, 63, TNN_L2_EPS_ADDED);
 }
 
+/* --- blocks: what is kept for the way back --- */
+
+static problem rows_of(const problem *p, int64_t first, int64_t n_rows) {
+    problem part = *p;
+    part.border = 0;
+    part.n_rows = n_rows;
+    part.q += first * p->d_k;
+    part.k += first * p->d_k;
+    part.v += first * p->d_v;
+    part.dout += first * p->d_v;
+    part.decay += first;
+    part.beta += first;
+    return part;
+}
+
+/* Sequences of more than a block, one after the other, against one of each alone, in double, in chunks of 64. */
+static void check_blocks(const tnn__kernels *k, int64_t d, int64_t chunk, int64_t n_rows, int64_t border) {
+    problem p = problem_new(d, d, n_rows);
+    fill(&p);
+    p.border = border;
+    p.chunk = chunk;
+    for (int64_t t = 0; t < n_rows; t++)
+        p.decay[t] /= 64; /* a block's first state is felt to its end */
+    results both[2] = {run_f64(&p), run_f32(k, &p)}, want = results_new(&p);
+    for (int i = 0; i < n_sequences(&p); i++) {
+        int64_t first = first_row(&p, i), n = first_row(&p, i + 1) - first;
+        problem alone = rows_of(&p, first, n);
+        alone.chunk = 64;
+        results one = run_f64(&alone);
+        for (int j = 0; j < N_RESULTS; j++) {
+            bool of_rows = j != STATE && j != DSTATE;
+            int64_t row = result_size(&p, j) / (of_rows ? n_rows : 1);
+            memcpy(want.of[j] + (of_rows ? first * row : 0), one.of[j],
+                   (size_t)(of_rows ? n * row : row) * sizeof(double));
+        }
+        results_free(&one);
+    }
+    for (int i = 0; i < 2; i++) {
+        compare(&p, &both[i], &want);
+        results_free(&both[i]);
+    }
+    results_free(&want);
+    problem_free(&p);
+}
+
+static void blocks(const tnn__kernels *k) {
+    static const struct {
+        int64_t n_rows, border;
+    } all[] = {{512, 0}, {513, 0}, {1024, 0}, {1025, 1}, {1100, 0}, {1100, 511}, {1537, 513}, {1600, 1024}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        check_blocks(k, 16, 0, all[i].n_rows, all[i].border);
+        check_blocks(k, 16, 48, all[i].n_rows, all[i].border); /* blocks of 528 */
+        check_blocks(k, 3, 3, all[i].n_rows, all[i].border);
+    }
+    check_blocks(k, 16, 1, 1030, 3);
+}
+
 /* --- what is hard --- */
 
 /*
@@ -368,17 +455,21 @@ static void zero_vectors(const tnn__kernels *k) {
     }
 }
 
-/* What is not a number is seen, in its row and after, and not before. */
+/* What is not a number is seen, in its row and after, and not before; where rows are taken in chunks, not before its
+ * chunk. */
 static void not_a_number(const tnn__kernels *k) {
     problem p = problem_new(16, 16, 70);
     fill(&p);
     p.v[66 * 16 + 3] = NAN;
-    results r = run_f32(k, &p);
-    for (int64_t t = 0; t < 66 * 16; t++)
-        assert_true(isfinite(r.of[OUT][t]));
-    assert_true(isnan(r.of[OUT][66 * 16 + 3]));
-    assert_true(isnan(r.of[OUT][69 * 16 + 3]));
-    results_free(&r);
+    for (int only_forward = 0; only_forward < 2; only_forward++) {
+        p.only_forward = only_forward;
+        results r = run_f32(k, &p);
+        for (int64_t t = 0; t < (only_forward ? 66 : 64) * 16; t++)
+            assert_true(isfinite(r.of[OUT][t]));
+        assert_true(isnan(r.of[OUT][66 * 16 + 3]));
+        assert_true(isnan(r.of[OUT][69 * 16 + 3]));
+        results_free(&r);
+    }
     problem_free(&p);
 }
 
@@ -386,17 +477,11 @@ static void not_a_number(const tnn__kernels *k) {
 static void decoding(const tnn__kernels *k) {
     problem p = problem_new(128, 128, 150);
     fill(&p);
+    p.only_forward = true;
     results whole = run_f32(k, &p), one = results_new(&p);
     memcpy(one.of[STATE], p.state, (size_t)(p.d_k * p.d_v) * sizeof(double));
     for (int64_t t = 0; t < p.n_rows; t++) {
-        problem row = p;
-        row.n_rows = 1;
-        row.q += t * p.d_k;
-        row.k += t * p.d_k;
-        row.v += t * p.d_v;
-        row.dout += t * p.d_v;
-        row.decay += t;
-        row.beta += t;
+        problem row = rows_of(&p, t, 1);
         row.state = one.of[STATE];
         results r = run_f32(k, &row);
         memcpy(one.of[OUT] + t * p.d_v, r.of[OUT], (size_t)p.d_v * sizeof(double));
@@ -423,6 +508,7 @@ static bool same_rule(const tnn__kernels *a, const tnn__kernels *b) {
 TEST(known)
 TEST(rows)
 TEST(shapes)
+TEST(blocks)
 TEST(equal_keys)
 TEST(zero_vectors)
 TEST(not_a_number)
@@ -430,9 +516,9 @@ TEST(decoding)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known),      cmocka_unit_test(test_rows),         cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_equal_keys), cmocka_unit_test(test_zero_vectors), cmocka_unit_test(test_not_a_number),
-        cmocka_unit_test(test_decoding),
+        cmocka_unit_test(test_known),        cmocka_unit_test(test_rows),       cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_blocks),       cmocka_unit_test(test_equal_keys), cmocka_unit_test(test_zero_vectors),
+        cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_decoding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@
 #include "base/rng.h"
 
 /* A layer's middle: conv1d_silu over q, k, v of a row, then the rule. 64 rows are a chunk. */
-enum { D = 16, N_K = 2, N_V = 4, WIDTH = 4, N = 2 * D * N_K + D * N_V, OUT = D * N_V, MAX_T = 300 };
+enum { D = 16, N_K = 2, N_V = 4, WIDTH = 4, N = 2 * D * N_K + D * N_V, OUT = D * N_V, MAX_T = 1300 };
 
 typedef struct layer {
     tnn_session *session;
@@ -361,10 +361,10 @@ static void test_state_norms(void **state) {
     layer_free(&l);
 }
 
-/* --- threads --- */
+/* --- gradients of packed batches: by many threads, of long sequences --- */
 
-/* Forward and back over a packed batch; dw [WIDTH, N], then y. */
-static float *train(int n_threads, const batch *b) {
+/* Forward and back over a packed batch, whose gradients begin with row `first` of many; dw [WIDTH, N], then y. */
+static float *train(int n_threads, const batch *b, int64_t first) {
     layer l = layer_new(n_threads, 1);
     tnn_error err;
     tnn_tensor *dw = tnn_store_tensor(l.store, "dw", TNN_TYPE_F32, 2, (const int64_t[]){WIDTH, N}, &err);
@@ -374,9 +374,11 @@ static float *train(int n_threads, const batch *b) {
     tnn_param param = {l.w, dw};
     if (tnn_graph_backward(f.g, &from, 1, &param, 1, &err)) fail_msg("%s", err.text);
     graph_plan(&f);
-    float *result = malloc(((size_t)b->n * OUT + WIDTH * N) * sizeof *result);
-    tnn__fill_normal(8, 1, result, b->n * OUT, 0.0f, 1.0f);
-    assert_int_equal(tnn_plan_set(f.plan, seed, result, (size_t)b->n * OUT * sizeof *result, &err), TNN_OK);
+    float *result = malloc(((size_t)(first + b->n) * OUT + WIDTH * N) * sizeof *result);
+    assert_non_null(result);
+    tnn__fill_normal(8, 1, result, (first + b->n) * OUT, 0.0f, 1.0f);
+    assert_int_equal(tnn_plan_set(f.plan, seed, result + first * OUT, (size_t)b->n * OUT * sizeof *result, &err),
+                     TNN_OK);
     if (graph_run(&f, b, &err)) fail_msg("%s", err.text);
     assert_int_equal(tnn_tensor_read(dw, 0, result, WIDTH * N * sizeof *result, &err), TNN_OK);
     memcpy(result + WIDTH * N, tnn_plan_data(f.plan, f.y), (size_t)b->n * OUT * sizeof *result);
@@ -391,14 +393,40 @@ static void test_threads_agree(void **state) {
     add_rows(b, 1, 0, 150, 0);
     add_rows(b, 2, 0, 3, 0);
     add_rows(b, 3, 0, 71, 0);
-    float *one = train(1, b);
+    float *one = train(1, b, 0);
     for (int n_threads = 2; n_threads <= 3; n_threads++) {
-        float *many = train(n_threads, b);
+        float *many = train(n_threads, b, 0);
         assert_memory_equal(one, many, ((size_t)b->n * OUT + WIDTH * N) * sizeof *one);
         free(many);
     }
     free(one);
     free(b);
+}
+
+/* Sequences of more than one block of what is kept for the way back give together what they give alone. */
+static void test_long_sequences(void **state) {
+    (void)state;
+    enum { A = 601, B = 699 };
+    batch *a = batch_new(), *b = batch_new(), *both = batch_new();
+    add_rows(a, 1, 0, A, 0);
+    add_rows(b, 2, 0, B, 0);
+    add_rows(both, 1, 0, A, 0);
+    add_rows(both, 2, 0, B, 0);
+    float *of_a = train(1, a, 0), *of_b = train(1, b, A), *of_both = train(1, both, 0);
+    double difference = 0, size = 0;
+    for (int64_t i = 0; i < WIDTH * N; i++) {
+        double sum = (double)of_a[i] + (double)of_b[i], d = (double)of_both[i] - sum;
+        difference += d * d;
+        size += sum * sum;
+    }
+    if (!(sqrt(difference) <= 1e-5 * sqrt(size))) fail_msg("dw differs by %g of %g", sqrt(difference), sqrt(size));
+    assert_memory_equal(of_both + WIDTH * N, of_a + WIDTH * N, A * OUT * sizeof *of_a);
+    float *const results[] = {of_a, of_b, of_both};
+    batch *const batches[] = {a, b, both};
+    for (int i = 0; i < 3; i++) {
+        free(results[i]);
+        free(batches[i]);
+    }
 }
 
 /* --- refusals --- */
@@ -513,11 +541,11 @@ static void test_bad_shapes_around(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packed_is_alone),   cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_slots_together),    cmocka_unit_test(test_head_orders),
-        cmocka_unit_test(test_state_norms),       cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_bad_rows),          cmocka_unit_test(test_bad_shapes),
-        cmocka_unit_test(test_bad_shapes_around),
+        cmocka_unit_test(test_packed_is_alone), cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_slots_together),  cmocka_unit_test(test_head_orders),
+        cmocka_unit_test(test_state_norms),     cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_long_sequences),  cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_bad_shapes),      cmocka_unit_test(test_bad_shapes_around),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,6 +76,8 @@ typedef struct tnn__gdn_args_f64 {
     double norm_eps;
     int64_t chunk;
     double *out;
+    double *kept;
+    int64_t n_rows;
 } tnn__gdn_args_f64;
 
 typedef struct tnn__gdn_back_args_f64 {

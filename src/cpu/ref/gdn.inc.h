@@ -150,6 +150,21 @@ static int64_t chunk_rows(const gdn_args *a, int64_t t, int64_t t1) {
     return t1 - t < a->chunk ? t1 - t : a->chunk;
 }
 
+/* What is kept of head h. */
+static real *kept_of(const gdn_args *a, int64_t h) {
+    return a->kept + h * tnn__gdn_kept_rows(a->n_rows, a->d_k) * a->d_v;
+}
+
+/* r of the chunk at t and, where a block begins with it, the state it found. */
+static void keep(const gdn_args *a, int64_t h, int64_t t0, int64_t t, const real *state, const chunk *w) {
+    real *kept = kept_of(a, h);
+    memcpy(kept + t * a->d_v, w->r, (size_t)(w->n * a->d_v) * sizeof *kept);
+    if (t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0) {
+        real *to = kept + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
+        memcpy(to, state, (size_t)(a->d_k * a->d_v) * sizeof *to);
+    }
+}
+
 static size_t gdn_scratch_bytes(const gdn_args *a, int64_t rows) {
     (void)rows;
     return chunk_reals(a) * sizeof(real);
@@ -161,6 +176,7 @@ static void gdn(const gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1,
         w.n = chunk_rows(a, t, t1);
         load_chunk(a, c, h, t, &w);
         solve(a, h, t, state, &w);
+        if (a->kept) keep(a, h, t0, t, state, &w);
         for (int64_t i = 0; i < w.n; i++) {
             real *out = a->out + ((t + i) * a->n_v_heads + h) * a->d_v;
             memset(out, 0, (size_t)a->d_v * sizeof *out);
@@ -173,6 +189,16 @@ static void gdn(const gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1,
 }
 
 /* --- way back --- */
+
+/* r, as it was kept, and u. */
+static void load_solved(const gdn_args *a, int64_t h, int64_t t, chunk *w) {
+    memcpy(w->r, kept_of(a, h) + t * a->d_v, (size_t)(w->n * a->d_v) * sizeof *w->r);
+    for (int64_t i = 0; i < w->n; i++) {
+        real beta = a->beta[(t + i) * a->n_v_heads + h];
+        for (int64_t l = 0; l < a->d_v; l++)
+            w->u[i * a->d_v + l] = beta * w->r[i * a->d_v + l];
+    }
+}
 
 /* du, then, from the last row up, dbeta, and dr in the place of r: a row's dr reaches the u of the rows before it. */
 static void solve_back(const gdn_back_args *b, int64_t h, int64_t t, const real *dstate, chunk *w) {
@@ -294,7 +320,7 @@ static void chunk_back(const gdn_back_args *b, int64_t c, int64_t h, int64_t t, 
                        bool add, chunk *w) {
     const gdn_args *a = &b->f;
     load_chunk(a, c, h, t, w);
-    solve(a, h, t, state, w);
+    load_solved(a, h, t, w);
     solve_back(b, h, t, dstate, w);
     pairs_back(b, h, t, w);
     states_back(b, h, t, state, dstate, w);
@@ -308,32 +334,43 @@ static void chunk_back(const gdn_back_args *b, int64_t c, int64_t h, int64_t t, 
     }
 }
 
-/* A chunk, and the states that the chunks find. */
+/* A chunk, and the states that the chunks of a block find. */
 static size_t gdn_back_scratch_bytes(const gdn_args *a, int64_t rows) {
-    int64_t n_chunks = (rows + a->chunk - 1) / a->chunk;
+    int64_t block = tnn__gdn_block(a->chunk), most = rows < block ? rows : block;
+    int64_t n_chunks = (most + a->chunk - 1) / a->chunk;
     return (chunk_reals(a) + (size_t)(n_chunks * a->d_k * a->d_v)) * sizeof(real);
 }
 
-/* The states first, from the front; then the chunks, from the back. */
-static void gdn_back(const gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t1, const real *state,
-                     real *dstate, bool add, void *scratch) {
+/* A block of chunks that found `first`, [t, t1): the states, from the front; then the chunks, from the back. */
+static void block_back(const gdn_back_args *b, int64_t c, int64_t h, int64_t t, int64_t t1, const real *first,
+                       real *dstate, bool add, void *scratch) {
     const gdn_args *a = &b->f;
     chunk w = chunk_in(a, scratch);
-    int64_t size = a->d_k * a->d_v, n_chunks = (t1 - t0 + a->chunk - 1) / a->chunk;
+    int64_t size = a->d_k * a->d_v, n_chunks = (t1 - t + a->chunk - 1) / a->chunk;
     real *states = (real *)scratch + chunk_reals(a);
-    memcpy(states, state, (size_t)size * sizeof *states);
+    memcpy(states, first, (size_t)size * sizeof *states);
     for (int64_t i = 0; i + 1 < n_chunks; i++) {
         real *next = states + (i + 1) * size;
         w.n = a->chunk;
-        load_chunk(a, c, h, t0 + i * a->chunk, &w);
-        solve(a, h, t0 + i * a->chunk, states + i * size, &w);
+        load_chunk(a, c, h, t + i * a->chunk, &w);
+        load_solved(a, h, t + i * a->chunk, &w);
         memcpy(next, states + i * size, (size_t)size * sizeof *next);
         pass_state(a, &w, next);
     }
     for (int64_t i = n_chunks - 1; i >= 0; i--) {
-        int64_t t = t0 + i * a->chunk;
-        w.n = chunk_rows(a, t, t1);
-        chunk_back(b, c, h, t, states + i * size, dstate, add, &w);
+        int64_t at = t + i * a->chunk;
+        w.n = chunk_rows(a, at, t1);
+        chunk_back(b, c, h, at, states + i * size, dstate, add, &w);
+    }
+}
+
+static void gdn_back(const gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t1, const real *state,
+                     real *dstate, bool add, void *scratch) {
+    const gdn_args *a = &b->f;
+    int64_t block = tnn__gdn_block(a->chunk);
+    for (int64_t t = t0 + (t1 - 1 - t0) / block * block; t >= t0; t -= block) {
+        const real *first = t == t0 ? state : kept_of(a, h) + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
+        block_back(b, c, h, t, t1 - t < block ? t1 : t + block, first, dstate, add, scratch);
     }
 }
 

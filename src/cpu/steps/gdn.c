@@ -170,7 +170,7 @@ void tnn__lower_conv1d_silu_back(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_reads(st, spans);
 }
 
-/* --- gated_delta_net: sources q, k, v, decay, beta, where, slots, state; part: norms of the states left --- */
+/* --- gated_delta_net: sources q, k, v, decay, beta, where, slots, state; parts: norms of the states left, kept --- */
 
 typedef struct delta_net_state {
     const span_state *rows;
@@ -202,7 +202,7 @@ void tnn__lower_gated_delta_net(tnn__lowering *l, const tnn_tensor *node) {
     const span_state *rows;
     tnn__obj spans = spans_of(l, node, node->src[5], node->src[6], node->src[7] != NULL, &rows);
     tnn__obj out = tnn__lower_obj(l, node), state = tnn__lower_obj(l, node->src[7]), src[5];
-    tnn__obj norms = tnn__lower_obj(l, node->parts[0]);
+    tnn__obj norms = tnn__lower_obj(l, node->parts[0]), kept = tnn__lower_obj(l, node->parts[1]);
     for (int i = 0; i < 5; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
@@ -214,19 +214,21 @@ void tnn__lower_gated_delta_net(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_writes(st, out);
     tnn__step_writes(st, state);
     tnn__step_writes(st, norms);
+    tnn__step_writes(st, kept);
     for (int i = 0; i < 5; i++) {
         tnn__step_reads(st, src[i]);
     }
     tnn__step_reads(st, spans);
 }
 
-/* Sources q, k, v, decay, beta, starts, dout. */
+/* Sources q, k, v, decay, beta, starts, dout, kept. */
 void tnn__lower_gated_delta_net_back(tnn__lowering *l, const tnn_tensor *node) {
     const span_state *rows;
     tnn__obj spans = spans_of(l, node, node->src[5], NULL, false, &rows), src[5];
     tnn__obj dq = tnn__lower_obj(l, node), ddecay = tnn__lower_obj(l, node->parts[0]);
     tnn__obj dbeta = tnn__lower_obj(l, node->parts[1]), dk = tnn__lower_obj(l, node->parts[2]);
     tnn__obj dv = tnn__lower_obj(l, node->parts[3]), dout = tnn__lower_obj(l, node->src[6]);
+    tnn__obj kept = tnn__lower_obj(l, node->src[7]);
     for (int i = 0; i < 5; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
@@ -244,4 +246,5 @@ void tnn__lower_gated_delta_net_back(tnn__lowering *l, const tnn_tensor *node) {
     }
     tnn__step_reads(st, spans);
     tnn__step_reads(st, dout);
+    tnn__step_reads(st, kept);
 }

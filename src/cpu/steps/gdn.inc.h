@@ -115,6 +115,7 @@ static gdn_args delta_net_args(const tnn__program *p, const tnn_tensor *node, co
         .norm = node->params.gdn.norm,
         .norm_eps = (real)node->params.gdn.norm_eps,
         .chunk = KERNELS(p)->gdn.chunk,
+        .n_rows = node->src[0]->ne[node->src[0]->n_dims - 1],
     };
 }
 
@@ -131,12 +132,12 @@ static const real no_elements[1];
 
 static size_t gdn_scratch_bytes(const tnn__program *p, const tnn_tensor *node) {
     gdn_args a = delta_net_args(p, node, no_elements, NULL, NULL);
-    return state_scratch(node) + KERNELS(p)->gdn.scratch_bytes(&a, node->src[0]->ne[node->src[0]->n_dims - 1]);
+    return state_scratch(node) + KERNELS(p)->gdn.scratch_bytes(&a, a.n_rows);
 }
 
 static size_t gdn_back_scratch_bytes(const tnn__program *p, const tnn_tensor *node) {
     gdn_args a = delta_net_args(p, node, no_elements, NULL, NULL);
-    return 2 * state_scratch(node) + KERNELS(p)->gdn.back_scratch_bytes(&a, node->src[0]->ne[node->src[0]->n_dims - 1]);
+    return 2 * state_scratch(node) + KERNELS(p)->gdn.back_scratch_bytes(&a, a.n_rows);
 }
 
 static int64_t key_head(const tnn_tensor *node, int64_t h) {
@@ -166,6 +167,7 @@ static void run_gdn(const tnn__program *p, const tnn__step *st, int64_t task, vo
     a.decay = tnn__ptr(p, st->obj[TNN__GDN_DECAY]);
     a.beta = tnn__ptr(p, st->obj[TNN__GDN_BETA]);
     a.out = tnn__ptr(p, st->obj[TNN__GDN_OUT]);
+    a.kept = tnn__ptr(p, st->obj[TNN__GDN_KEPT]);
     real *carried = tnn__ptr(p, st->obj[TNN__GDN_STATE]), *norms = tnn__ptr(p, st->obj[TNN__GDN_NORMS]);
     real *state = carried ? carried + (s->slot * n_heads + h) * size : scratch;
     if (!carried || s->begins) memset(state, 0, (size_t)size * sizeof *state);
@@ -195,6 +197,7 @@ static void run_gdn_back(const tnn__program *p, const tnn__step *st, int64_t tas
     };
     a.f.decay = tnn__ptr(p, st->obj[TNN__GDN_BACK_DECAY]);
     a.f.beta = tnn__ptr(p, st->obj[TNN__GDN_BACK_BETA]);
+    a.f.kept = tnn__ptr(p, st->obj[TNN__GDN_BACK_KEPT]);
     real *state = scratch, *dstate = (real *)(void *)((uint8_t *)scratch + state_scratch(node));
     memset(state, 0, state_scratch(node));
     for (int64_t i = 0; i < n_v / n_k; i++) {

@@ -184,6 +184,7 @@ enum {
     TNN__GDN_OUT,
     TNN__GDN_STATE,
     TNN__GDN_NORMS,
+    TNN__GDN_KEPT,
     TNN__GDN_Q,
     TNN__GDN_K,
     TNN__GDN_V,
@@ -204,7 +205,8 @@ enum {
     TNN__GDN_BACK_DECAY,
     TNN__GDN_BACK_BETA,
     TNN__GDN_BACK_SPANS,
-    TNN__GDN_BACK_DOUT
+    TNN__GDN_BACK_DOUT,
+    TNN__GDN_BACK_KEPT
 };
 
 /* --- linear_xent, in chunks of rows: each step has the rows [row0, row1) of its chunk, and one of two products --- */

@@ -44,7 +44,8 @@ typedef struct work {
     int64_t n, n4;                /* rows of this chunk; up to the next multiple of 4 */
     int64_t ld_k, ld_v, ld_n;     /* floats between rows of d_k, d_v, chunk elements */
     float *q, *k, *kt;            /* normalised, q times scale; k transposed */
-    float *u, *r;                 /* forward: u; way back: r */
+    float *u, *r;                 /* forward: u; way back, in the same place: r */
+    float *kept;                  /* forward: where r is kept, rows of d_v, or NULL */
     float *between, *qk, *kk;     /* d(i, j); products of rows times it */
     float *upto, *after, *beta;   /* d(i), d'(i), b */
     float *after_beta;            /* d'(i) b */
@@ -95,6 +96,7 @@ static work work_in(const tnn__gdn_args *a, float *at) {
         *of_k[i] = take(&at, n * w.ld_k);
     for (int i = 0; i < 5; i++)
         *of_v[i] = take(&at, n * w.ld_v);
+    w.r = w.u;
     for (int i = 0; i < 6; i++)
         *of_n[i] = take(&at, n * w.ld_n);
     for (int i = 0; i < 8; i++)
@@ -279,24 +281,24 @@ static void prefetch(const float *row, int64_t n) {
         __builtin_prefetch(row + j);
 }
 
-/* One of q and k: n rows at x, normalised, where their factors are known by these. */
-static void load_rows(const tnn__gdn_args *a, const float *x, int64_t stride, float scale, bool known, const work *w,
-                      float *to, float *factor, float *project) {
+/* One of q and k: n rows at x, normalised. */
+static void load_rows(const tnn__gdn_args *a, const float *x, int64_t stride, float scale, const work *w, float *to,
+                      float *factor, float *project) {
     for (int64_t i = 0; i < w->n; i++) {
         if (i + AHEAD < w->n) prefetch(x + (i + AHEAD) * stride, a->d_k);
-        if (!known) factor[i] = factor_of(a, x + i * stride, scale, project + i);
+        factor[i] = factor_of(a, x + i * stride, scale, project + i);
         scale_row(factor[i], x + i * stride, to + i * w->ld_k, a->d_k);
     }
     int64_t n = round_to(w->n, PANEL);
     memset(to + w->n * w->ld_k, 0, (size_t)((n - w->n) * w->ld_k) * sizeof(float));
 }
 
-static void load_keys(const tnn__gdn_args *a, bool known, int64_t c, int64_t t, const work *w) {
-    load_rows(a, a->k + t * a->k_stride + c * a->d_k, a->k_stride, 1, known, w, w->k, w->factor_k, w->project_k);
+static void load_keys(const tnn__gdn_args *a, int64_t c, int64_t t, const work *w) {
+    load_rows(a, a->k + t * a->k_stride + c * a->d_k, a->k_stride, 1, w, w->k, w->factor_k, w->project_k);
 }
 
 static void load_queries(const tnn__gdn_args *a, int64_t c, int64_t t, const work *w) {
-    load_rows(a, a->q + t * a->q_stride + c * a->d_k, a->q_stride, a->scale, false, w, w->q, w->factor_q, w->project_q);
+    load_rows(a, a->q + t * a->q_stride + c * a->d_k, a->q_stride, a->scale, w, w->q, w->factor_q, w->project_q);
 }
 
 /*
@@ -341,23 +343,25 @@ static void begin_chunk(const tnn__gdn_args *a, int64_t t, int64_t t1, work *w) 
     w->n4 = round_to(w->n, 4);
 }
 
-/* Keys, their products, and the decays: what r and the state need. */
+/* Decays, keys, queries, and the products of these. */
 static void load_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, work *w) {
     begin_chunk(a, t, t1, w);
     load_decays(a, h, t, w);
-    load_keys(a, false, c, t, w);
+    load_keys(a, c, t, w);
     transpose(w->k, w->ld_k, round_to(w->n, PANEL), a->d_k, w->kt, w->ld_n);
     pairs_of(true, w, w->k, w->ld_k, w->kt, a->d_k, w->kk);
+    load_queries(a, c, t, w);
+    pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
 }
 
 /* --- forward, a panel of columns of the state at a time --- */
 
 /* r, u and u times `after` of a tile, from u of the rows before it. v: of the chunk's first row. */
-TNN__INLINE void solve_tile(int rows, bool keep_r, const tnn__gdn_args *a, const work *w, const float *v,
-                            const float *state, int64_t ld_s, int64_t i, int64_t p) {
+TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, const float *v, const float *state,
+                            int64_t i, int64_t p) {
     vf acc[BIG][2];
     clear(rows, acc);
-    accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, state + p, ld_s, a->d_k);
+    accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, state + p, w->ld_v, a->d_k);
     scale_rows(rows, acc, w->upto + i);
     accumulate(rows, acc, w->kk + i * w->ld_n, w->ld_n, 1, w->u + p, w->ld_v, i);
     TNN__UNROLL
@@ -376,9 +380,9 @@ TNN__INLINE void solve_tile(int rows, bool keep_r, const tnn__gdn_args *a, const
         vf_store(w->u + at + LANES, u1);
         vf_store(w->scaled + at, vf_mul(to_state, acc[r][0]));
         vf_store(w->scaled + at + LANES, vf_mul(to_state, acc[r][1]));
-        if (keep_r) {
-            vf_store(w->r + at, acc[r][0]);
-            vf_store(w->r + at + LANES, acc[r][1]);
+        if (w->kept && i + r < w->n) {
+            vf_store(w->kept + (i + r) * a->d_v + p, acc[r][0]);
+            vf_store(w->kept + (i + r) * a->d_v + p + LANES, acc[r][1]);
         }
         TNN__UNROLL
         for (int s = 0; s < rows; s++) {
@@ -390,21 +394,20 @@ TNN__INLINE void solve_tile(int rows, bool keep_r, const tnn__gdn_args *a, const
     }
 }
 
-TNN__INLINE void solve(bool keep_r, const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, int64_t ld_s,
-                       int64_t p, const work *w) {
+TNN__INLINE void solve(const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, int64_t p, const work *w) {
     const float *v = a->v + t * a->v_stride + h * a->d_v;
     for (int64_t i = 0, rows; i < w->n4; i += rows) {
         rows = tile_rows(w->n4 - i);
-        TILE(solve_tile, rows, keep_r, a, w, v, state, ld_s, i, p);
+        TILE(solve_tile, rows, a, w, v, state, i, p);
         ask_ahead(w);
     }
 }
 
-TNN__INLINE void out_tile(int rows, const tnn__gdn_args *a, const work *w, const float *state, int64_t ld_s, int64_t i,
-                          int64_t p, float *out) {
+TNN__INLINE void out_tile(int rows, const tnn__gdn_args *a, const work *w, const float *state, int64_t i, int64_t p,
+                          float *out) {
     vf acc[BIG][2];
     clear(rows, acc);
-    accumulate(rows, acc, w->q + i * w->ld_k, w->ld_k, 1, state + p, ld_s, a->d_k);
+    accumulate(rows, acc, w->q + i * w->ld_k, w->ld_k, 1, state + p, w->ld_v, a->d_k);
     scale_rows(rows, acc, w->upto + i);
     accumulate(rows, acc, w->qk + i * w->ld_n, w->ld_n, 1, w->u + p, w->ld_v, i + rows);
     TNN__UNROLL
@@ -413,17 +416,6 @@ TNN__INLINE void out_tile(int rows, const tnn__gdn_args *a, const work *w, const
         float *row = out + (i + r) * a->n_v_heads * a->d_v + p;
         vf_store(row, acc[r][0]);
         vf_store(row + LANES, acc[r][1]);
-    }
-}
-
-/* scaled = factor * x, row by row, one panel */
-static void scale_panel(const work *w, const float *factor, const float *x, int64_t p, float *scaled) {
-    for (int64_t i = 0; i < w->n; i++) {
-        vf f = vf_set(factor[i]);
-        const float *row = x + i * w->ld_v + p;
-        float *to = scaled + i * w->ld_v + p;
-        vf_store(to, vf_mul(f, vf_load(row)));
-        vf_store(to + LANES, vf_mul(f, vf_load(row + LANES)));
     }
 }
 
@@ -448,35 +440,26 @@ TNN__ONCE static void pass_state(const tnn__gdn_args *a, const work *w, const fl
     }
 }
 
-/* k and v of the chunk at t are soon to be read. */
-static void next_keys(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, const work *w) {
-    int64_t n = min(t1 - t, a->chunk);
+/* What the chunk at t reads and writes, soon. */
+static void next_rows(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, const work *w) {
+    int64_t n = min(t1 - t, a->chunk), row = a->n_v_heads * a->d_v;
     *w->ahead = (ahead){0};
     if (n <= 0) return;
     look_ahead(w, a->k + t * a->k_stride + c * a->d_k, a->k_stride, n, a->d_k);
     look_ahead(w, a->v + t * a->v_stride + h * a->d_v, a->v_stride, n, a->d_v);
-}
-
-/* And q and the result. */
-static void next_rows(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, const work *w) {
-    int64_t n = min(t1 - t, a->chunk), row = a->n_v_heads * a->d_v;
-    next_keys(a, c, h, t, t1, w);
-    if (n <= 0) return;
     look_ahead(w, a->q + t * a->q_stride + c * a->d_k, a->q_stride, n, a->d_k);
     look_ahead(w, a->out + t * row + h * a->d_v, row, n, a->d_v);
 }
 
 static void run_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, int64_t t1, float *state, work *w) {
     load_chunk(a, c, h, t, t1, w);
-    load_queries(a, c, t, w);
-    pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
     float *out = a->out + (t * a->n_v_heads + h) * a->d_v;
     next_rows(a, c, h, t + a->chunk, t1, w);
     for (int64_t p = 0; p < a->d_v; p += PANEL) {
-        solve(false, a, h, t, state, w->ld_v, p, w);
+        solve(a, h, t, state, p, w);
         for (int64_t i = 0, rows; i < w->n4; i += rows) {
             rows = tile_rows(w->n4 - i);
-            TILE(out_tile, rows, a, w, state, w->ld_v, i, p, out);
+            TILE(out_tile, rows, a, w, state, i, p, out);
             ask_ahead(w);
         }
         pass_state(a, w, state, p, state);
@@ -546,13 +529,32 @@ static void copy_rows(const float *from, int64_t ld_from, float *to, int64_t ld_
         memcpy(to + i * ld_to, from + i * ld_from, (size_t)n * sizeof *to);
 }
 
+/* What is kept of head h. */
+static float *kept_of(const tnn__gdn_args *a, int64_t h) {
+    return a->kept + h * tnn__gdn_kept_rows(a->n_rows, a->d_k) * a->d_v;
+}
+
+static float *kept_state(const tnn__gdn_args *a, int64_t h, int64_t t) {
+    return kept_of(a, h) + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
+}
+
 static size_t gdn_scratch(const tnn__gdn_args *a, int64_t rows) {
     size_t plain = other_scratch(a, rows);
     size_t ours = (work_floats(a) + (size_t)(a->d_k * (a->d_v + PAD))) * sizeof(float);
     return is_ours(a) && ours > plain ? ours : plain;
 }
 
-/* A few rows are done where the state lies; for more, it is copied to rows PAD further apart. */
+/* Before the chunk at t of a sequence from t0 on, which finds `state`: keeps that, where a block begins. */
+static void begin_keeping(const tnn__gdn_args *a, int64_t h, int64_t t0, int64_t t, const float *state, work *w) {
+    w->kept = kept_of(a, h) + t * a->d_v;
+    if (t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0)
+        copy_rows(state, w->ld_v, kept_state(a, h, t), a->d_v, a->d_k, a->d_v);
+}
+
+/*
+ * A few rows, where nothing is kept of them, are done where the state lies; for more, it is copied to rows PAD further
+ * apart.
+ */
 static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, float *state, void *scratch) {
     if (!is_ours(a)) {
         other_run(a, c, h, t0, t1, state, scratch);
@@ -561,7 +563,8 @@ static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_
     ahead next = {0};
     work w = work_in(a, scratch);
     w.ahead = &next;
-    if (t1 - t0 <= FEW_ROWS) {
+    const int64_t few = a->kept ? 0 : FEW_ROWS;
+    if (t1 - t0 <= few) {
         for (int64_t t = t0; t < t1; t++)
             run_row(a, c, h, t, state, a->d_v, &w);
         return;
@@ -569,8 +572,10 @@ static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_
     float *copy = (float *)scratch + work_floats(a);
     copy_rows(state, a->d_v, copy, w.ld_v, a->d_k, a->d_v);
     int64_t t = t0;
-    for (; t1 - t > FEW_ROWS; t += w.n)
+    for (; t1 - t > few; t += w.n) {
+        if (a->kept) begin_keeping(a, h, t0, t, copy, &w);
         run_chunk(a, c, h, t, t1, copy, &w);
+    }
     for (; t < t1; t++)
         run_row(a, c, h, t, copy, w.ld_v, &w);
     copy_rows(copy, w.ld_v, state, a->d_v, a->d_k, a->d_v);
@@ -796,19 +801,14 @@ static void next_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t
     look_ahead(w, b->dout + before * row + h * a->d_v, row, n, a->d_v);
 }
 
-/* The chunk that begins at t found `state`, has r, kk and the factors of k in w, and left what dstate is the gradient
- * of. */
+/* The chunk that begins at t found `state`, and left what dstate is the gradient of. */
 static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t, int64_t t1,
                        const float *state, float *dstate, bool add, work *w) {
     const tnn__gdn_args *a = &b->f;
-    begin_chunk(a, t, t1, w);
-    load_decays(a, h, t, w);
-    load_keys(a, true, c, t, w);
-    load_queries(a, c, t, w);
+    load_chunk(a, c, h, t, t1, w);
     int64_t row = a->n_v_heads * a->d_v, n = round_to(w->n, PANEL);
-    transpose(w->k, w->ld_k, n, a->d_k, w->kt, w->ld_n);
-    pairs_of(true, w, w->q, w->ld_k, w->kt, a->d_k, w->qk);
     load_dout(b->dout + t * row + h * a->d_v, row, a->d_v, w);
+    copy_rows(kept_of(a, h) + t * a->d_v, a->d_v, w->r, w->ld_v, w->n, a->d_v);
     memset(w->r + w->n * w->ld_v, 0, (size_t)((n - w->n) * w->ld_v) * sizeof(float));
     float *const sums[] = {w->by_upto, w->by_after, w->dot_r};
     for (int i = 0; i < 3; i++)
@@ -825,98 +825,44 @@ static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_
 
 /* --- the order of it --- */
 
-/*
- * What the sweep from the front finds of every chunk is kept, but of the states one in BLOCK: those between follow when
- * their block's turn comes, where keeping all of them would go through memory.
- */
-enum { BLOCK = 16 };
-
-typedef struct sweep {
-    int64_t n_chunks, size, kept_size; /* floats of a state, of what is kept of a chunk */
-    float *gradient;                   /* of the state */
-    float *states;                     /* BLOCK of them: what the chunks of one block find */
-    float *firsts;                     /* what the first chunk of each block finds */
-    float *kept;                       /* r, products of keys, factors of k */
-} sweep;
-
-static int64_t n_blocks(int64_t n_chunks) {
-    return (n_chunks + BLOCK - 1) / BLOCK;
+/* Floats of a state; and chunks whose states are held, those of a block. */
+static int64_t padded_state(const tnn__gdn_args *a) {
+    return a->d_k * (a->d_v + PAD);
 }
 
-static sweep sweep_of(const tnn__gdn_args *a, int64_t rows) {
-    int64_t n = round_to(a->chunk, PANEL), ld_v = a->d_v + PAD;
-    return (sweep){.n_chunks = (rows + a->chunk - 1) / a->chunk,
-                   .size = a->d_k * ld_v,
-                   .kept_size = n * (ld_v + n + PAD + 2)};
+static int64_t chunks_at_once(const tnn__gdn_args *a, int64_t rows) {
+    return (min(rows, tnn__gdn_block(a->chunk)) + a->chunk - 1) / a->chunk;
 }
 
-static int64_t sweep_floats(const tnn__gdn_args *a, int64_t rows) {
-    sweep s = sweep_of(a, rows);
-    return (1 + BLOCK + n_blocks(s.n_chunks)) * s.size + s.n_chunks * s.kept_size;
-}
-
-static sweep sweep_in(const tnn__gdn_args *a, int64_t rows, float *at) {
-    sweep s = sweep_of(a, rows);
-    s.gradient = take(&at, s.size);
-    s.states = take(&at, BLOCK * s.size);
-    s.firsts = take(&at, n_blocks(s.n_chunks) * s.size);
-    s.kept = at;
-    return s;
-}
-
-/* Where w has what is kept of chunk i. */
-static void use_kept(const tnn__gdn_args *a, const sweep *s, int64_t i, work *w) {
-    int64_t n = round_to(a->chunk, PANEL);
-    float *at = s->kept + i * s->kept_size;
-    w->r = take(&at, n * w->ld_v);
-    w->kk = take(&at, n * w->ld_n);
-    w->factor_k = take(&at, n);
-    w->project_k = at;
-}
-
-/* From the front: what is kept, and the states to keep; all of those of the last block. */
-static void sweep_forward(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, const sweep *s,
-                          work *w) {
-    int64_t last_block = (s->n_chunks - 1) / BLOCK;
-    float *found = s->states;
-    for (int64_t i = 0; i < s->n_chunks; i++) {
-        int64_t t = t0 + i * a->chunk;
-        float *left = i / BLOCK == last_block ? s->states + (i % BLOCK + 1) * s->size : found;
-        if (i % BLOCK == 0) memcpy(s->firsts + i / BLOCK * s->size, found, (size_t)s->size * sizeof *found);
-        use_kept(a, s, i, w);
-        load_chunk(a, c, h, t, t1, w);
-        next_keys(a, c, h, t + a->chunk, t1, w);
-        for (int64_t p = 0; p < a->d_v; p += PANEL) {
-            solve(true, a, h, t, found, w->ld_v, p, w);
-            if (i + 1 < s->n_chunks) pass_state(a, w, found, p, left);
-        }
-        found = left;
-    }
-}
-
-/* The states of a block's chunks, from its first. */
-static void states_of_block(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, int64_t block,
-                            const sweep *s, work *w) {
-    memcpy(s->states, s->firsts + block * s->size, (size_t)s->size * sizeof *s->states);
-    for (int64_t j = 0; j + 1 < BLOCK; j++) {
-        int64_t i = block * BLOCK + j, t = t0 + i * a->chunk;
-        use_kept(a, s, i, w);
+/* From what the first chunk of [t0, t1) finds, at `states`, what each one after it does, a state after the other. */
+static void states_of_block(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, float *states,
+                            work *w) {
+    for (int64_t t = t0; t + a->chunk < t1; t += a->chunk, states += padded_state(a)) {
         begin_chunk(a, t, t1, w);
         load_decays(a, h, t, w);
-        load_keys(a, true, c, t, w);
+        load_keys(a, c, t, w);
+        const float *r = kept_of(a, h) + t * a->d_v;
+        for (int64_t i = 0; i < w->n; i++)
+            scale_row(w->after_beta[i], r + i * a->d_v, w->scaled + i * w->ld_v, a->d_v);
         *w->ahead = (ahead){0};
-        look_ahead(w, a->k + (t + a->chunk) * a->k_stride + c * a->d_k, a->k_stride, a->chunk, a->d_k);
-        look_ahead(w, w->r + s->kept_size, w->ld_v, a->chunk, a->d_v);
-        for (int64_t p = 0; p < a->d_v; p += PANEL) {
-            scale_panel(w, w->after_beta, w->r, p, w->scaled);
-            pass_state(a, w, s->states + j * s->size, p, s->states + (j + 1) * s->size);
-        }
+        int64_t next = t + a->chunk;
+        look_ahead(w, a->k + next * a->k_stride + c * a->d_k, a->k_stride, min(t1 - next, a->chunk), a->d_k);
+        for (int64_t p = 0; p < a->d_v; p += PANEL)
+            pass_state(a, w, states, p, states + padded_state(a));
     }
+}
+
+/* The chunks of [t, t1), from the last, which found the states at `states`. */
+static void chunks_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t t0, int64_t t, int64_t t1,
+                        const float *states, float *dstate, bool add, work *w) {
+    int64_t chunk = b->f.chunk;
+    for (int64_t i = (t1 - 1 - t) / chunk; i >= 0; i--)
+        chunk_back(b, c, h, t0, t + i * chunk, t1, states + i * padded_state(&b->f), dstate, add, w);
 }
 
 static size_t gdn_back_scratch(const tnn__gdn_args *a, int64_t rows) {
-    size_t plain = other_back_scratch(a, rows);
-    size_t ours = (work_floats(a) + (size_t)sweep_floats(a, rows)) * sizeof(float);
+    size_t plain = other_back_scratch(a, rows), states = (size_t)((1 + chunks_at_once(a, rows)) * padded_state(a));
+    size_t ours = (work_floats(a) + states) * sizeof(float);
     return is_ours(a) && ours > plain ? ours : plain;
 }
 
@@ -930,17 +876,16 @@ static void gdn_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_t 
     ahead next = {0};
     work w = work_in(a, scratch);
     w.ahead = &next;
-    sweep s = sweep_in(a, t1 - t0, (float *)scratch + work_floats(a));
-    copy_rows(dstate, a->d_v, s.gradient, w.ld_v, a->d_k, a->d_v);
-    copy_rows(state, a->d_v, s.states, w.ld_v, a->d_k, a->d_v);
-    sweep_forward(a, c, h, t0, t1, &s, &w);
-    for (int64_t i = s.n_chunks - 1; i >= 0; i--) {
-        bool last_of_block = i % BLOCK == BLOCK - 1;
-        if (last_of_block && i + 1 < s.n_chunks) states_of_block(a, c, h, t0, t1, i / BLOCK, &s, &w);
-        use_kept(a, &s, i, &w);
-        chunk_back(b, c, h, t0, t0 + i * a->chunk, t1, s.states + i % BLOCK * s.size, s.gradient, add, &w);
+    float *gradient = (float *)scratch + work_floats(a), *states = gradient + padded_state(a);
+    copy_rows(dstate, a->d_v, gradient, w.ld_v, a->d_k, a->d_v);
+    int64_t block = tnn__gdn_block(a->chunk);
+    for (int64_t t = t0 + (t1 - 1 - t0) / block * block; t >= t0; t -= block) {
+        int64_t end = min(t1, t + block);
+        copy_rows(t == t0 ? state : kept_state(a, h, t), a->d_v, states, w.ld_v, a->d_k, a->d_v);
+        states_of_block(a, c, h, t, end, states, &w);
+        chunks_back(b, c, h, t0, t, end, states, gradient, add, &w);
     }
-    copy_rows(s.gradient, w.ld_v, dstate, a->d_v, a->d_k, a->d_v);
+    copy_rows(gradient, w.ld_v, dstate, a->d_v, a->d_k, a->d_v);
 }
 
 static void set_gdn(tnn__kernels *k, int64_t chunk) {
