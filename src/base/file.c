@@ -12,6 +12,11 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
+/* Numbers of models, checkpoints and saved sequences are used as they lie in the file. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "tinynn's files are little-endian and are used in place: build it for a little-endian processor"
+#endif
+
 #define READ_MAX ((size_t)1 << 30) /* Linux moves at most 2^31 - 4096 bytes in one read */
 
 static const char *advice_for(int code) {
