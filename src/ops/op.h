@@ -34,6 +34,9 @@ static inline bool tnn__is_gradient_of(const tnn_graph *g, const tnn_tensor *gra
 static inline bool tnn__is_row_input(const tnn_tensor *t, int64_t n) {
     return !t || (tnn__is_index(t, n) && t->is_input);
 }
+
+/* Whether a norm may add eps to what it divides by. Latches what is wrong. */
+bool tnn__eps_fits(tnn_graph *g, const char *op, float eps);
 /*
  * Whether an op that carries a state from row to row has what it needs: a state only in INFER mode, and positions with
  * it; starts without one. Latches what is wrong.

@@ -12,6 +12,7 @@ tnn_tensor *tnn_rms_norm_gated(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma, t
     if (!tnn__is_real(g, gamma) || gamma->n_dims != 1 || gamma->ne[0] != x->ne[0]) {
         return tnn__shape_error(g, "rms_norm_gated", "activations x [n, ...] and gamma [n] are needed", x, gamma);
     }
+    if (!tnn__eps_fits(g, "rms_norm_gated", eps)) return NULL;
     tnn_tensor *y =
         tnn__graph_node(g, TNN__OP_RMS_NORM_GATED, x->type, x->n_dims, x->ne, 3, (tnn_tensor *const[]){x, gamma, z});
     if (y) y->params.rms_norm.eps = eps;

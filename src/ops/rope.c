@@ -16,17 +16,22 @@ tnn_rope_config tnn_rope_config_default(void) {
     };
 }
 
+static bool is_over(float value, float least) {
+    return isfinite(value) && value > least;
+}
+
 static bool config_is_sane(const tnn_rope_config *c) {
-    return c->n_rot > 0 && c->n_rot % 2 == 0 && isfinite(c->freq_base) && c->freq_base > 1.0f &&
-           isfinite(c->freq_scale) && c->freq_scale > 0.0f && isfinite(c->ext_factor) && isfinite(c->attn_factor) &&
-           (c->ext_factor == 0.0f || (c->n_ctx_orig > 0 && c->beta_fast > 0.0f && c->beta_slow > 0.0f));
+    return c->n_rot > 0 && c->n_rot % 2 == 0 && is_over(c->freq_base, 1.0f) && is_over(c->freq_scale, 0.0f) &&
+           isfinite(c->ext_factor) && isfinite(c->attn_factor) &&
+           (c->ext_factor == 0.0f || (c->n_ctx_orig > 0 && is_over(c->beta_fast, 0.0f) && is_over(c->beta_slow, 0.0f)));
 }
 
 tnn_tensor *tnn_rope_angles(tnn_graph *g, tnn_tensor *positions, tnn_tensor *factors, const tnn_rope_config *config) {
     if (tnn__graph_skip(g, 1, (const tnn_tensor *const[]){positions})) return NULL;
     if (!config_is_sane(config)) {
         return tnn__graph_error(g, TNN_E_RANGE,
-                                "rope_angles: n_rot %d must be even and positive, the base over 1, the scale over 0",
+                                "rope_angles: n_rot %d must be even and positive, the base over 1, the scale over 0, "
+                                "with YaRN the original context and both betas too, and all finite",
                                 config->n_rot);
     }
     if (!tnn__is_index(positions, positions->ne[0])) {

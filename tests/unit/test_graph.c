@@ -519,6 +519,46 @@ static void test_operands_that_no_kernel_takes(void **state) {
     tnn_session_free(s);
 }
 
+/* What is no number would only show in the results. */
+static void test_numbers_of_ops(void **state) {
+    (void)state;
+    static const float wrong[] = {NAN, INFINITY, -INFINITY, -1.0f}; /* the last one is wrong for some */
+    tnn_session *s = open_session(1);
+    tnn_store *st;
+    tnn_graph *g;
+    assert_int_equal(tnn_store_new(&st, s, NULL), TNN_OK);
+    tnn_tensor *gamma = weight(st, "gamma", 32, 1, 1);
+    static const char *const names[] = {"rms_norm:",    "rms_norm_gated:", "dropout:",     "rope_angles:",
+                                        "rope_angles:", "rope_angles:",    "rope_angles:", "rope_angles:",
+                                        "rope_angles:", "scale:",          "attention:"};
+    enum { N_OPS = sizeof names / sizeof *names, ANY_SIGN = 7 };
+    for (int i = 0; i < 4 * N_OPS; i++) {
+        float value = wrong[i % 4];
+        int op = i / 4;
+        if (i % 4 == 3 && op >= ANY_SIGN) continue;
+        assert_int_equal(tnn_graph_new(&g, s, NULL), TNN_OK);
+        tnn_tensor *x = tnn_input(g, "x", TNN_TYPE_F32, 2, (const int64_t[]){32, 3});
+        tnn_tensor *heads = tnn_input(g, "heads", TNN_TYPE_F32, 3, (const int64_t[]){8, 4, 3});
+        tnn_tensor *rows = tnn_input(g, "rows", TNN_TYPE_I32, 1, (const int64_t[]){3});
+        tnn_rope_config c = tnn_rope_config_default();
+        c.n_rot = 8;
+        c.ext_factor = 1.0f;
+        c.n_ctx_orig = 64;
+        float *const fields[] = {&c.freq_base, &c.freq_scale, &c.beta_fast,
+                                 &c.beta_slow, &c.ext_factor, &c.attn_factor};
+        if (op >= 3 && op < 9) *fields[op - 3] = value;
+        if (op == 0) assert_null(tnn_rms_norm(g, x, gamma, value));
+        if (op == 1) assert_null(tnn_rms_norm_gated(g, x, gamma, x, value));
+        if (op == 2) assert_null(tnn_dropout(g, x, rows, rows, value, 1, 1));
+        if (op >= 3 && op < 9) assert_null(tnn_rope_angles(g, rows, NULL, &c));
+        if (op == 9) assert_null(tnn_scale(g, x, value));
+        if (op == 10) assert_null(tnn_attention(g, heads, heads, heads, &(tnn_attention_args){.scale = value}));
+        latched(g, TNN_E_RANGE, names[op]);
+    }
+    tnn_store_free(st);
+    tnn_session_free(s);
+}
+
 /* A vector is one row, as a matrix of one column is: what goes vector by vector gives the same of both. */
 static void test_vectors(void **state) {
     (void)state;
@@ -640,6 +680,7 @@ int main(void) {
         cmocka_unit_test(test_pair_of_another_shape),
         cmocka_unit_test(test_tensors_of_another_graph),
         cmocka_unit_test(test_operands_that_no_kernel_takes),
+        cmocka_unit_test(test_numbers_of_ops),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_attention_over_two_views),
         cmocka_unit_test(test_mode_after_compute_type),
