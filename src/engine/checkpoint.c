@@ -5,6 +5,7 @@
 #include "engine/checkpoint.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -179,6 +180,25 @@ static uint64_t sum_of_view(const tnn__file_view *view, size_t n) {
     return tnn__checksum_end(&sum);
 }
 
+/* Numbers that no run comes to must not be added to. */
+static tnn_status check_numbers(const loader *l) {
+    const int64_t most = INT64_MAX / 2;
+    const stored_state *s = &l->stored;
+    const struct {
+        const char *name;
+        int64_t value, most;
+    } counters[] = {{"step", s->step, most},           {"epoch", s->epoch, INT32_MAX},
+                    {"index", s->index, most},         {"tokens", s->n_tokens, most},
+                    {"best step", s->best_step, most}, {"validations without gain", s->evals_without_gain, most}};
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
+        if (counters[i].value < 0 || counters[i].value > counters[i].most)
+            return tnn__fail(l->err, TNN_E_FORMAT,
+                             "checkpoint %s: %s %" PRId64 ", which no run comes to; use an older one", l->path,
+                             counters[i].name, counters[i].value);
+    }
+    return isnan(s->best_loss) ? damaged(l, "the best loss is no number") : TNN_OK;
+}
+
 static tnn_status open_verified(loader *l, const tnn_allocator *a) {
     tnn_status status = tnn__file_view_open(&l->view, l->path, true, a, l->err);
     if (status) return status;
@@ -191,9 +211,7 @@ static tnn_status open_verified(loader *l, const tnn_allocator *a) {
         return damaged(l, "the checksum does not match: the file is damaged");
     l->at = sizeof magic;
     memcpy(&l->stored, take(l, sizeof l->stored), sizeof l->stored);
-    const stored_state *s = &l->stored;
-    if (s->step < 0 || s->epoch < 0 || s->epoch > INT32_MAX || s->index < 0) return damaged(l, "impossible numbers");
-    return TNN_OK;
+    return check_numbers(l);
 }
 
 /* Checks, or with `apply` copies, one tensor and its moments. */

@@ -183,6 +183,9 @@ static tnn_status restore(loop *l) {
                              "%s has changed since this run began; put the old file back, or start a new run",
                              l->r->config.model);
         }
+        if (!status && state.step != step)
+            status = tnn__fail(&why, TNN_E_FORMAT, "checkpoint %s holds step %" PRId64 ", not that of its name", path,
+                               state.step);
         if (!status) status = tnn_checkpoint_load(path, l->r->trainer, &l->state, NULL, &why);
         if (!status) {
             say(l, "goes on from step %" PRId64, step);

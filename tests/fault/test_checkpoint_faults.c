@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "engine/checkpoint.h"
+#include "support/checked_file.h"
 #include "support/faulty_files.h"
 #include "support/temp_dir.h"
 
@@ -231,6 +232,37 @@ static void test_of_another_run(void **state) {
     close_run(&a);
 }
 
+/* Counters no run comes to, under a checksum that is right: the first addition to them would overflow. */
+static void test_impossible_numbers(void **state) {
+    (void)state;
+    const int64_t least = INT64_MIN, below = -1, most = INT64_MAX;
+    const double no_number = NAN;
+    const struct {
+        size_t at;
+        const void *word;
+        const char *name;
+    } changes[] = {{8, &most, "step"},        {8, &below, "step"},
+                   {16, &most, "epoch"},      {24, &below, "index"},
+                   {24, &most, "index"},      {40, &most, "tokens"},
+                   {40, &least, "tokens"},    {48, &no_number, "loss"},
+                   {56, &below, "best step"}, {64, &most, "validations without gain"}};
+    run a = open_run((run_options){.seed = 1}), b = open_run((run_options){.seed = 2});
+    snapshot before = take_snapshot(&b);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        tnn_checkpoint_state read;
+        ok(tnn_checkpoint_save(path, a.trainer, &numbers, NULL, &err));
+        change_checked(path, changes[i].at, changes[i].word);
+        assert_int_equal(tnn_checkpoint_load(path, b.trainer, &read, NULL, &err), TNN_E_FORMAT);
+        if (!strstr(err.text, changes[i].name) || !strstr(err.text, path))
+            fail_msg("\"%s\" does not say \"%s\"", err.text, changes[i].name);
+        assert_int_equal(tnn_checkpoint_peek(path, &read, NULL, &err), TNN_E_FORMAT);
+    }
+    assert_same(&b, &before);
+    assert_int_equal(tnn_trainer_step(b.trainer), 0);
+    close_run(&a);
+    close_run(&b);
+}
+
 /* --- system calls that fail --- */
 
 static void check_failing_saves(int error) {
@@ -300,9 +332,13 @@ static void test_no_space_says_how_much(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_every_flipped_byte),
-        cmocka_unit_test(test_of_another_run), cmocka_unit_test(test_no_space),
-        cmocka_unit_test(test_io_error),       cmocka_unit_test(test_no_space_says_how_much),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_every_flipped_byte),
+        cmocka_unit_test(test_of_another_run),
+        cmocka_unit_test(test_impossible_numbers),
+        cmocka_unit_test(test_no_space),
+        cmocka_unit_test(test_io_error),
+        cmocka_unit_test(test_no_space_says_how_much),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

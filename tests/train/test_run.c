@@ -26,8 +26,8 @@
 
 #include <tinynn/train.h>
 
-#include "base/checksum.h"
 #include "recipes/run.h"
+#include "support/checked_file.h"
 #include "support/faulty_files.h"
 #include "support/temp_dir.h"
 
@@ -561,33 +561,17 @@ static void test_damaged_checkpoint(void **state) {
     assert_same_run(f.path);
 }
 
-/* A file whose checksum is right and whose epoch is not: the one before it is taken. */
+/* A file whose checksum is right and whose step is not that of its name: the one before it is taken. */
 static void test_impossible_checkpoint(void **state) {
     (void)state;
-    enum { EPOCH_AT = 16 };
+    enum { STEP_AT = 8 };
+    const int64_t step = STEPS;
     folder f = folder_named("impossible");
     stopper s;
     char path[1024];
     assert_int_equal(train_until(f.path, 17, &s), TNN_E_CANCELLED);
     snprintf(path, sizeof path, "%s/checkpoints/step-%010d.ckpt", f.path, 17);
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    size_t n = (size_t)ftell(file), end = n - sizeof(uint64_t);
-    unsigned char *data = malloc(n);
-    assert_non_null(data);
-    rewind(file);
-    assert_int_equal(fread(data, 1, n, file), n);
-    const int64_t epoch = INT64_MAX;
-    memcpy(data + EPOCH_AT, &epoch, sizeof epoch);
-    tnn__checksum sum = tnn__checksum_begin();
-    tnn__checksum_add(&sum, data, end);
-    uint64_t value = tnn__checksum_end(&sum);
-    memcpy(data + end, &value, sizeof value);
-    rewind(file);
-    assert_int_equal(fwrite(data, 1, n, file), n);
-    fclose(file);
-    free(data);
+    change_checked(path, STEP_AT, &step);
     assert_int_equal(train_until(f.path, STEPS, &s), TNN_OK);
     assert_int_equal(s.n_restored, 1);
     assert_same_run(f.path);
