@@ -15,8 +15,7 @@ static const double TOLERANCE = 1e-4;
 
 typedef struct problem {
     int64_t d_k, d_v, n_rows, chunk;
-    int64_t border;    /* where a second sequence begins; 0: there is one */
-    bool only_forward; /* nothing is kept */
+    int64_t border; /* where a second sequence begins; 0: there is one */
     tnn_l2_rule norm;
     double *q, *k, *v, *decay, *beta, *state, *dout, *dstate;
 } problem;
@@ -188,7 +187,7 @@ static results run_f32(const tnn__kernels *k, const problem *p) {
               .norm_eps = 1e-6f,
               .chunk = p->chunk ? p->chunk : k->gdn.chunk,
               .out = of[OUT].data,
-              .kept = p->only_forward ? NULL : kept.data,
+              .kept = kept.data,
               .n_rows = n},
         .dout = dout.data,
         .dq = of[DQ].data,
@@ -204,7 +203,7 @@ static results run_f32(const tnn__kernels *k, const problem *p) {
     }
     free(scratch);
     scratch = scratch_new(k->gdn.back_scratch_bytes(&a.f, n));
-    for (int i = 0; i < n_sequences(p) && !p->only_forward; i++) {
+    for (int i = 0; i < n_sequences(p); i++) {
         memcpy(of[DSTATE].data, left.data, (size_t)size * sizeof(float));
         k->gdn.back(&a, 0, 0, first_row(p, i), first_row(p, i + 1), found.data, of[DSTATE].data, false, scratch);
     }
@@ -455,21 +454,17 @@ static void zero_vectors(const tnn__kernels *k) {
     }
 }
 
-/* What is not a number is seen, in its row and after, and not before; where rows are taken in chunks, not before its
- * chunk. */
+/* What is not a number is seen, in its row and after, and not before. */
 static void not_a_number(const tnn__kernels *k) {
     problem p = problem_new(16, 16, 70);
     fill(&p);
     p.v[66 * 16 + 3] = NAN;
-    for (int only_forward = 0; only_forward < 2; only_forward++) {
-        p.only_forward = only_forward;
-        results r = run_f32(k, &p);
-        for (int64_t t = 0; t < (only_forward ? 66 : 64) * 16; t++)
-            assert_true(isfinite(r.of[OUT][t]));
-        assert_true(isnan(r.of[OUT][66 * 16 + 3]));
-        assert_true(isnan(r.of[OUT][69 * 16 + 3]));
-        results_free(&r);
-    }
+    results r = run_f32(k, &p);
+    for (int64_t t = 0; t < 66 * 16; t++)
+        assert_true(isfinite(r.of[OUT][t]));
+    assert_true(isnan(r.of[OUT][66 * 16 + 3]));
+    assert_true(isnan(r.of[OUT][69 * 16 + 3]));
+    results_free(&r);
     problem_free(&p);
 }
 
@@ -477,7 +472,6 @@ static void not_a_number(const tnn__kernels *k) {
 static void decoding(const tnn__kernels *k) {
     problem p = problem_new(128, 128, 150);
     fill(&p);
-    p.only_forward = true;
     results whole = run_f32(k, &p), one = results_new(&p);
     memcpy(one.of[STATE], p.state, (size_t)(p.d_k * p.d_v) * sizeof(double));
     for (int64_t t = 0; t < p.n_rows; t++) {

@@ -361,14 +361,21 @@ static void test_state_norms(void **state) {
     layer_free(&l);
 }
 
-/* --- gradients of packed batches: by many threads, of long sequences --- */
+/* --- gradients of packed batches: by many threads, of long sequences, recomputed --- */
 
-/* Forward and back over a packed batch, whose gradients begin with row `first` of many; dw [WIDTH, N], then y. */
-static float *train(int n_threads, const batch *b, int64_t first) {
+/*
+ * Forward and back, the forward perhaps computed again, over a packed batch, whose gradients begin with row `first` of
+ * many; dw [WIDTH, N], then y.
+ */
+static float *train_as(int n_threads, bool recompute, const batch *b, int64_t first) {
     layer l = layer_new(n_threads, 1);
     tnn_error err;
     tnn_tensor *dw = tnn_store_tensor(l.store, "dw", TNN_TYPE_F32, 2, (const int64_t[]){WIDTH, N}, &err);
     graph f = graph_new(&l, TNN_GRAPH_TRAIN, b->n, false);
+    if (recompute) {
+        tnn_checkpoint(f.g, f.x);
+        f.y = tnn_output(f.g, tnn_checkpoint(f.g, tnn_scale(f.g, f.y, 1)), "the same");
+    }
     tnn_tensor *seed = tnn_input(f.g, "seed", TNN_TYPE_F32, 3, (const int64_t[]){D, N_V, b->n});
     tnn_seed from = {f.y, seed};
     tnn_param param = {l.w, dw};
@@ -387,6 +394,10 @@ static float *train(int n_threads, const batch *b, int64_t first) {
     return result;
 }
 
+static float *train(int n_threads, const batch *b, int64_t first) {
+    return train_as(n_threads, false, b, first);
+}
+
 static void test_threads_agree(void **state) {
     (void)state;
     batch *b = batch_new();
@@ -401,6 +412,22 @@ static void test_threads_agree(void **state) {
     }
     free(one);
     free(b);
+}
+
+/* That a gradient is taken changes no result, and how it is taken no gradient; to the bit, of few rows and many. */
+static void test_way_back_changes_nothing(void **state) {
+    (void)state;
+    static const int64_t lengths[] = {5, 70, 1, 130, 513, 64};
+    layer l = layer_new(1, 1);
+    batch *b = batch_new();
+    for (uint64_t i = 0; i < 6; i++) {
+        add_rows(b, i, 0, lengths[i], 0);
+    }
+    float *y = outputs(&l, b, false), *kept = train_as(1, false, b, 0), *again = train_as(1, true, b, 0);
+    assert_memory_equal(kept + WIDTH * N, y, (size_t)b->n * OUT * sizeof *y);
+    assert_memory_equal(again, kept, ((size_t)b->n * OUT + WIDTH * N) * sizeof *kept);
+    free(y), free(kept), free(again), free(b);
+    layer_free(&l);
 }
 
 /* Sequences of more than one block of what is kept for the way back give together what they give alone. */
@@ -541,11 +568,13 @@ static void test_bad_shapes_around(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packed_is_alone), cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_slots_together),  cmocka_unit_test(test_head_orders),
-        cmocka_unit_test(test_state_norms),     cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_long_sequences),  cmocka_unit_test(test_bad_rows),
-        cmocka_unit_test(test_bad_shapes),      cmocka_unit_test(test_bad_shapes_around),
+        cmocka_unit_test(test_packed_is_alone),   cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_slots_together),    cmocka_unit_test(test_head_orders),
+        cmocka_unit_test(test_state_norms),       cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_long_sequences),    cmocka_unit_test(test_way_back_changes_nothing),
+
+        cmocka_unit_test(test_bad_rows),          cmocka_unit_test(test_bad_shapes),
+        cmocka_unit_test(test_bad_shapes_around),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

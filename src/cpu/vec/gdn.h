@@ -110,6 +110,17 @@ static work work_in(const tnn__gdn_args *a, float *at) {
     return w;
 }
 
+/* --- what is kept --- */
+
+/* Of head h. */
+static float *kept_of(const tnn__gdn_args *a, int64_t h) {
+    return a->kept + h * tnn__gdn_kept_rows(a->n_rows, a->d_k) * a->d_v;
+}
+
+static float *kept_state(const tnn__gdn_args *a, int64_t h, int64_t t) {
+    return kept_of(a, h) + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
+}
+
 /* --- tiles --- */
 
 /* Rows of the next tile when `left` are left, a multiple of 4: BIG and SMALL make up every one. */
@@ -468,9 +479,9 @@ static void run_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, i
 
 /* --- row by row --- */
 
-/* 4 PANEL columns or fewer of one row's rule, twice over them: read, then change and read. */
+/* 4 PANEL columns or fewer of one row's rule, twice over them: read, then change and read. kept: for r, or NULL. */
 TNN__INLINE void row_columns(const tnn__gdn_args *a, int n, const float *q, const float *k, const float *v, float decay,
-                             float beta, float *state, int64_t ld_s, float *out) {
+                             float beta, float *state, int64_t ld_s, float *kept, float *out) {
     vf u[8], o[8], d = vf_set(decay);
     TNN__UNROLL
     for (int l = 0; l < n; l++)
@@ -482,8 +493,11 @@ TNN__INLINE void row_columns(const tnn__gdn_args *a, int n, const float *q, cons
             u[l] = vf_fma(x, vf_load(state + i * ld_s + l * LANES), u[l]);
     }
     TNN__UNROLL
-    for (int l = 0; l < n; l++)
-        u[l] = vf_mul(vf_set(beta), vf_sub(vf_load(v + l * LANES), vf_mul(d, u[l])));
+    for (int l = 0; l < n; l++) {
+        vf r = vf_sub(vf_load(v + l * LANES), vf_mul(d, u[l]));
+        if (kept) vf_store(kept + l * LANES, r);
+        u[l] = vf_mul(vf_set(beta), r);
+    }
     for (int64_t i = 0; i < a->d_k; i++) {
         vf x = vf_set(k[i]), y = vf_set(q[i]);
         TNN__UNROLL
@@ -508,13 +522,13 @@ static void run_row(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, flo
     scale_row(factor_of(a, q, a->scale, &project), q, w->q, a->d_k);
     scale_row(factor_of(a, k, 1, &project), k, w->k, a->d_k);
     const float *v = a->v + t * a->v_stride + h * a->d_v;
-    float *out = a->out + gate * a->d_v;
+    float *out = a->out + gate * a->d_v, *kept = a->kept ? kept_of(a, h) + t * a->d_v : NULL;
     int64_t j = 0;
     enum { FOUR = 4 * LANES };
     for (; j + FOUR <= a->d_v; j += FOUR)
-        row_columns(a, 4, w->q, w->k, v + j, decay, a->beta[gate], state + j, ld_s, out + j);
+        row_columns(a, 4, w->q, w->k, v + j, decay, a->beta[gate], state + j, ld_s, kept ? kept + j : NULL, out + j);
     for (; j < a->d_v; j += PANEL)
-        row_columns(a, 2, w->q, w->k, v + j, decay, a->beta[gate], state + j, ld_s, out + j);
+        row_columns(a, 2, w->q, w->k, v + j, decay, a->beta[gate], state + j, ld_s, kept ? kept + j : NULL, out + j);
 }
 
 /* --- both --- */
@@ -529,32 +543,20 @@ static void copy_rows(const float *from, int64_t ld_from, float *to, int64_t ld_
         memcpy(to + i * ld_to, from + i * ld_from, (size_t)n * sizeof *to);
 }
 
-/* What is kept of head h. */
-static float *kept_of(const tnn__gdn_args *a, int64_t h) {
-    return a->kept + h * tnn__gdn_kept_rows(a->n_rows, a->d_k) * a->d_v;
-}
-
-static float *kept_state(const tnn__gdn_args *a, int64_t h, int64_t t) {
-    return kept_of(a, h) + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
-}
-
 static size_t gdn_scratch(const tnn__gdn_args *a, int64_t rows) {
     size_t plain = other_scratch(a, rows);
     size_t ours = (work_floats(a) + (size_t)(a->d_k * (a->d_v + PAD))) * sizeof(float);
     return is_ours(a) && ours > plain ? ours : plain;
 }
 
-/* Before the chunk at t of a sequence from t0 on, which finds `state`: keeps that, where a block begins. */
+/* Before the chunk or row at t of a sequence from t0 on, which finds `state`: keeps that, where a block begins. */
 static void begin_keeping(const tnn__gdn_args *a, int64_t h, int64_t t0, int64_t t, const float *state, work *w) {
     w->kept = kept_of(a, h) + t * a->d_v;
     if (t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0)
         copy_rows(state, w->ld_v, kept_state(a, h, t), a->d_v, a->d_k, a->d_v);
 }
 
-/*
- * A few rows, where nothing is kept of them, are done where the state lies; for more, it is copied to rows PAD further
- * apart.
- */
+/* A few rows are done where the state lies; for more, it is copied to rows PAD further apart. */
 static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1, float *state, void *scratch) {
     if (!is_ours(a)) {
         other_run(a, c, h, t0, t1, state, scratch);
@@ -563,21 +565,23 @@ static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_
     ahead next = {0};
     work w = work_in(a, scratch);
     w.ahead = &next;
-    const int64_t few = a->kept ? 0 : FEW_ROWS;
-    if (t1 - t0 <= few) {
+    if (t1 - t0 <= FEW_ROWS) {
         for (int64_t t = t0; t < t1; t++)
             run_row(a, c, h, t, state, a->d_v, &w);
         return;
     }
     float *copy = (float *)scratch + work_floats(a);
     copy_rows(state, a->d_v, copy, w.ld_v, a->d_k, a->d_v);
-    int64_t t = t0;
-    for (; t1 - t > few; t += w.n) {
+    for (int64_t t = t0, n; t < t1; t += n) {
         if (a->kept) begin_keeping(a, h, t0, t, copy, &w);
-        run_chunk(a, c, h, t, t1, copy, &w);
+        if (t1 - t > FEW_ROWS) {
+            run_chunk(a, c, h, t, t1, copy, &w);
+            n = w.n;
+        } else {
+            run_row(a, c, h, t, copy, w.ld_v, &w);
+            n = 1;
+        }
     }
-    for (; t < t1; t++)
-        run_row(a, c, h, t, copy, w.ld_v, &w);
     copy_rows(copy, w.ld_v, state, a->d_v, a->d_k, a->d_v);
 }
 
