@@ -76,11 +76,16 @@ static void mark_needed(tnn__backward *b) {
     }
 }
 
+/* Part of a node that is not computed again: there is still the part itself. */
+static bool is_part_of_kept(const tnn__backward *b, const tnn_tensor *t) {
+    return t->op == TNN__OP_PART && !b->copy[t->src[0]->index];
+}
+
 /* Appends the nodes (first, end) again, from the checkpoint at first. */
 static void recompute(tnn__backward *b, int64_t first, int64_t end) {
     for (int64_t i = first + 1; i < end; i++) {
         const tnn_tensor *t = b->forward[i];
-        if (t->op == TNN__OP_NONE) continue;
+        if (t->op == TNN__OP_NONE || is_part_of_kept(b, t)) continue;
         tnn_tensor *src[TNN__MAX_SRC];
         for (int k = 0; k < t->n_src; k++) {
             src[k] = tnn__backward_value(b, t->src[k]);

@@ -414,6 +414,34 @@ static void test_threads_agree(void **state) {
     free(b);
 }
 
+/* Where the result itself is kept for the way back, what is computed again from there leaves its norms alone. */
+static void test_state_norms_at_checkpoint(void **state) {
+    (void)state;
+    layer l = layer_new(1, 1);
+    batch *b = batch_new();
+    add_rows(b, 1, 0, 20, 0);
+    add_rows(b, 2, 0, 50, 0);
+    int64_t n;
+    tnn_error err;
+    float *want = norms_of(&l, b, false, &n), *zeros = calloc((size_t)b->n * OUT, sizeof *zeros);
+    assert_non_null(zeros);
+    tnn_param param = {l.w, tnn_store_tensor(l.store, "dw", TNN_TYPE_F32, 2, (const int64_t[]){WIDTH, N}, &err)};
+    graph f = graph_new(&l, TNN_GRAPH_TRAIN, b->n, false);
+    tnn_tensor *norms = tnn_output(f.g, tnn_gdn_state_norms(f.g, tnn_checkpoint(f.g, f.y)), "norms");
+    tnn_seed from = {
+        .output = tnn_checkpoint(f.g, tnn_scale(f.g, f.y, 1)),
+        .grad = tnn_input(f.g, "dy", TNN_TYPE_F32, 3, (const int64_t[]){D, N_V, b->n}),
+    };
+    if (tnn_graph_backward(f.g, &from, 1, &param, 1, &err)) fail_msg("%s", err.text);
+    graph_plan(&f);
+    assert_int_equal(tnn_plan_set(f.plan, from.grad, zeros, (size_t)b->n * OUT * sizeof *zeros, &err), TNN_OK);
+    if (graph_run(&f, b, &err)) fail_msg("%s", err.text);
+    assert_memory_equal(tnn_plan_data(f.plan, norms), want, (size_t)(n * N_V) * sizeof *want);
+    graph_free(&f);
+    free(want), free(zeros), free(b);
+    layer_free(&l);
+}
+
 /* That a gradient is taken changes no result, and how it is taken no gradient; to the bit, of few rows and many. */
 static void test_way_back_changes_nothing(void **state) {
     (void)state;
@@ -568,12 +596,17 @@ static void test_bad_shapes_around(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packed_is_alone),   cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_slots_together),    cmocka_unit_test(test_head_orders),
-        cmocka_unit_test(test_state_norms),       cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_long_sequences),    cmocka_unit_test(test_way_back_changes_nothing),
-
-        cmocka_unit_test(test_bad_rows),          cmocka_unit_test(test_bad_shapes),
+        cmocka_unit_test(test_packed_is_alone),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_slots_together),
+        cmocka_unit_test(test_head_orders),
+        cmocka_unit_test(test_state_norms),
+        cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_long_sequences),
+        cmocka_unit_test(test_way_back_changes_nothing),
+        cmocka_unit_test(test_state_norms_at_checkpoint),
+        cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_bad_shapes),
         cmocka_unit_test(test_bad_shapes_around),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
