@@ -268,7 +268,7 @@ static int run(void *p) {
     n_ids += args->n_depth;
     args->context.n_ctx = n_ids;
     int code = context_check(&args->context);
-    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute, NULL);
     if (code == UI_OK) code = open_seq(&e, &args->context, NULL);
     if (code == UI_OK) code = bench(args, &e, n_ids);
     close_engine(&e);

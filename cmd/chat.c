@@ -153,9 +153,11 @@ static int run(void *p) {
     chat_verb_args *args = p;
     chat c = {.args = args};
     sample_args_pick_seed(&args->sample);
-    int code = context_check(&args->context);
-    if (code == UI_OK) code = open_engine(&c.engine, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&c.engine, &args->adapters);
+    int code = sample_args_check(&args->sample);
+    if (code == UI_OK) code = context_check(&args->context);
+    if (code == UI_OK) code = check_chat_template(args->chat.template_name);
+    if (code == UI_OK) code = check_adapters(&args->adapters);
+    if (code == UI_OK) code = open_engine(&c.engine, &args->file, &args->compute, &args->adapters);
     if (code == UI_OK) code = conversation_begin(&c.conversation, c.engine.model, &args->chat);
     if (code == UI_OK) code = open_seq(&c.engine, &args->context, NULL);
     c.generation = (generation){.sample = &args->sample, .engine = &c.engine, .stream = !args->json};

@@ -102,7 +102,7 @@ static int measure(const eval_args *args, engine *e, const tnn_ids *ids, watch *
 }
 
 /* Each of the two ways has options of its own. */
-static int check_args(const eval_args *args) {
+static int check_way(const eval_args *args) {
     if (!args->text && !args->data)
         return ui_error(UI_USAGE, "--text FILE is missing: what the model is to predict; or --data DIR");
     if (args->text && args->data) return ui_error(UI_USAGE, "--text and --data exclude each other");
@@ -121,6 +121,17 @@ static int check_args(const eval_args *args) {
     if (args->mask_prompt && args->no_mask_prompt)
         return ui_error(UI_USAGE, "--mask-prompt and --no-mask-prompt exclude each other");
     return UI_OK;
+}
+
+/* What can be told before a model is opened; path gets the file of data. */
+static int check_args(const eval_args *args, char path[EVAL_PATH]) {
+    int code = check_way(args);
+    if (code == UI_OK) code = args->data ? eval_data_find(args->data, path) : input_check_file(args->text);
+    if (code == UI_OK) code = args->data ? check_chat_template(args->chat_template) : context_check(&args->context);
+    if (code == UI_OK) code = check_adapters(&args->adapters);
+    if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
+    if (code == UI_OK && args->taps.out) code = check_not_input(args->taps.out, args->data ? path : args->text);
+    return code;
 }
 
 static void fill_defaults(eval_args *args) {
@@ -146,15 +157,12 @@ static int run(void *p) {
     eval_args *args = p;
     engine e = {0};
     watch w = {0};
-    int code = check_args(args);
+    char path[EVAL_PATH];
     fill_defaults(args);
-    if (code == UI_OK) code = taps_begin(&w.taps, &args->taps);
-    if (code == UI_OK && args->text) code = context_check(&args->context);
-    if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
-    if (code == UI_OK && args->taps.out && args->text) code = check_not_input(args->taps.out, args->text);
-    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
-    if (code == UI_OK) code = args->data ? eval_data(args, &e, &w.taps) : eval_text(args, &e, &w);
+    int code = taps_begin(&w.taps, &args->taps);
+    if (code == UI_OK) code = check_args(args, path);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute, &args->adapters);
+    if (code == UI_OK) code = args->data ? eval_data(args, path, &e, &w.taps) : eval_text(args, &e, &w);
     taps_end(&w.taps);
     close_engine(&e);
     return code;

@@ -21,7 +21,12 @@ typedef struct eval_args {
     bool json;
 } eval_args;
 
-/* The answers of a data set instead of a text (eval_data.c). */
-int eval_data(const eval_args *args, engine *e, taps *t);
+/* --- the answers of a data set instead of a text (eval_data.c) --- */
+
+enum { EVAL_PATH = 4096 };
+
+/* The file that --data means: itself, or, in a folder, the rows that were kept for the end. */
+int eval_data_find(const char *data, char path[EVAL_PATH]);
+int eval_data(const eval_args *args, const char *path, engine *e, taps *t);
 
 #endif

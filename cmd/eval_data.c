@@ -30,17 +30,14 @@ static bool on_tap(void *ctx, const char *name, const float *rows, int64_t n_fea
     return s->tap_code == UI_OK;
 }
 
-enum { PATH_SIZE = 4096 };
-
-/* A file as it is; of a folder, the rows that were kept for the end. */
-static int find_file(const char *data, char path[PATH_SIZE]) {
+int eval_data_find(const char *data, char path[EVAL_PATH]) {
     static const char *const splits[] = {"/test.jsonl", "/valid.jsonl"};
     struct stat st;
     if (stat(data, &st) != 0) return ui_error(UI_USAGE, "%s: %s", data, strerror(errno));
     bool folder = S_ISDIR(st.st_mode);
     for (int i = 0; i < (folder ? 2 : 1); i++) {
-        int n = snprintf(path, PATH_SIZE, "%s%s", data, folder ? splits[i] : "");
-        if (n < 0 || n >= PATH_SIZE) return ui_error(UI_USAGE, "--data: the path is too long");
+        int n = snprintf(path, EVAL_PATH, "%s%s", data, folder ? splits[i] : "");
+        if (n < 0 || n >= EVAL_PATH) return ui_error(UI_USAGE, "--data: the path is too long");
         if (access(path, F_OK) == 0) return UI_OK;
     }
     return ui_error(UI_USAGE, "%s has neither test.jsonl nor valid.jsonl; name a .jsonl file", data);
@@ -109,12 +106,9 @@ static int score(const eval_args *args, const engine *e, const char *path, const
     return code == UI_OK ? print_result(args, path, &stats, &result, t, ui_seconds() - start) : code;
 }
 
-int eval_data(const eval_args *args, engine *e, taps *t) {
-    char path[PATH_SIZE];
+int eval_data(const eval_args *args, const char *path, engine *e, taps *t) {
     tnn_dataset *data = NULL;
-    int code = find_file(args->data, path);
-    if (code == UI_OK && args->taps.out) code = check_not_input(args->taps.out, path);
-    if (code == UI_OK) code = open_data(args, e, path, &data);
+    int code = open_data(args, e, path, &data);
     if (code == UI_OK) code = score(args, e, path, data, t);
     tnn_dataset_free(data);
     return code;

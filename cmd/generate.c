@@ -62,6 +62,12 @@ void sample_args_init(sample_args *args) {
     args->frequency_penalty = written(p->frequency_penalty);
 }
 
+int sample_args_check(const sample_args *args) {
+    if ((float)args->repeat_penalty > 0.0f) return UI_OK;
+    return ui_error(UI_USAGE, "--repeat-penalty: %g is out of range; give a number above 0, 1 is off",
+                    args->repeat_penalty);
+}
+
 void sample_args_pick_seed(sample_args *args) {
     struct timespec t;
     if (args->seed >= 0) return;

@@ -21,7 +21,8 @@ typedef struct sample_args {
 
 extern const arg_option sample_options[];
 
-void sample_args_init(sample_args *args); /* defaults, from the library's */
+void sample_args_init(sample_args *args);       /* defaults, from the library's */
+int sample_args_check(const sample_args *args); /* what the option table cannot check; returns the exit status */
 /* A seed of -1 becomes one taken from the clock, so that it can be told. */
 void sample_args_pick_seed(sample_args *args);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ui.h"
@@ -61,12 +62,9 @@ int input_file(const char *path, tnn_text *text) {
 
 int input_text(const prompt_args *args, tnn_text *text) {
     tnn_error err;
-    if (args->text && args->file) return ui_error(UI_USAGE, "-p and -f exclude each other: give one text");
     if (args->file) return input_file(args->file, text);
     if (args->text && strcmp(args->text, "-") != 0)
         return tnn_text_append(text, args->text, strlen(args->text), &err) == TNN_OK ? UI_OK : ui_fail(&err);
-    if (!args->text && isatty(STDIN_FILENO))
-        return ui_error(UI_USAGE, "no text: give it with -p TEXT or -f FILE, or on standard input");
     return input_file("-", text);
 }
 
@@ -88,26 +86,61 @@ static bool parse_id(const char *word, size_t size, int64_t *id) {
     return true;
 }
 
-int input_ids(const char *text, size_t size, int64_t n_vocab, tnn_ids *ids) {
-    int64_t last = n_vocab > 0 ? n_vocab - 1 : INT32_MAX;
-    for (size_t i = 0; i < size;) {
-        if (is_separator(text[i])) {
-            i++;
-            continue;
-        }
-        const char *word = text + i;
-        size_t n = 0;
-        while (i + n < size && !is_separator(word[n]))
-            n++;
-        i += n;
-        int shown = n < 40 ? (int)n : 40;
+/* The word at or after *i, which is moved behind it; its size is 0 at the end. */
+static const char *next_word(const char *text, size_t size, size_t *i, size_t *n) {
+    while (*i < size && is_separator(text[*i]))
+        ++*i;
+    const char *word = text + *i;
+    *n = 0;
+    while (*i < size && !is_separator(text[*i])) {
+        ++*i;
+        ++*n;
+    }
+    return word;
+}
+
+static int shown(size_t n) {
+    return n < 40 ? (int)n : 40;
+}
+
+static int check_ids(const char *text, size_t size) {
+    size_t n, i = 0, n_words = 0;
+    for (const char *word; word = next_word(text, size, &i, &n), n > 0; n_words++) {
         int64_t id;
-        if (!parse_id(word, n, &id)) return ui_error(UI_USAGE, "'%.*s' is not a token id", shown, word);
+        if (!parse_id(word, n, &id)) return ui_error(UI_USAGE, "'%.*s' is not a token id", shown(n), word);
+    }
+    return n_words > 0 ? UI_OK : ui_error(UI_USAGE, "the prompt is empty");
+}
+
+int input_ids(const char *text, size_t size, int64_t n_vocab, tnn_ids *ids) {
+    int64_t id, last = n_vocab > 0 ? n_vocab - 1 : INT32_MAX;
+    size_t n, i = 0;
+    for (const char *word; word = next_word(text, size, &i, &n), n > 0;) {
+        if (!parse_id(word, n, &id)) return ui_error(UI_USAGE, "'%.*s' is not a token id", shown(n), word);
         if (id < 0 || id > last)
-            return ui_error(UI_USAGE, "token id %.*s is outside the vocabulary (0 to %" PRId64 ")", shown, word, last);
+            return ui_error(UI_USAGE, "token id %.*s is outside the vocabulary (0 to %" PRId64 ")", shown(n), word,
+                            last);
         tnn_error err;
         if (tnn_ids_push(ids, (int32_t)id, &err) != TNN_OK) return ui_fail(&err);
     }
+    return UI_OK;
+}
+
+int input_check_file(const char *path) {
+    struct stat st;
+    if (strcmp(path, "-") == 0) return UI_OK;
+    if (stat(path, &st) != 0) return ui_error(UI_USAGE, "%s: %s", path, strerror(errno));
+    return S_ISDIR(st.st_mode) ? ui_error(UI_USAGE, "%s: %s", path, strerror(EISDIR)) : UI_OK;
+}
+
+int input_check(const prompt_args *args) {
+    if (args->ids && (args->text || args->file))
+        return ui_error(UI_USAGE, "--prompt-ids excludes -p and -f: give one prompt");
+    if (args->ids) return check_ids(args->ids, strlen(args->ids));
+    if (args->text && args->file) return ui_error(UI_USAGE, "-p and -f exclude each other: give one text");
+    if (args->file) return input_check_file(args->file);
+    if (!args->text && isatty(STDIN_FILENO))
+        return ui_error(UI_USAGE, "no text: give it with -p TEXT or -f FILE, or on standard input");
     return UI_OK;
 }
 
@@ -116,10 +149,7 @@ unsigned input_encode_flags(const prompt_args *args) {
 }
 
 int input_prompt(const prompt_args *args, const tnn_tokenizer *tokenizer, int64_t n_vocab, tnn_ids *ids) {
-    if (args->ids) {
-        if (args->text || args->file) return ui_error(UI_USAGE, "--prompt-ids excludes -p and -f: give one prompt");
-        return input_ids(args->ids, strlen(args->ids), n_vocab, ids);
-    }
+    if (args->ids) return input_ids(args->ids, strlen(args->ids), n_vocab, ids);
     if (!tokenizer)
         return ui_error(UI_USAGE, "this file has no tokenizer; give the prompt as ids: --prompt-ids \"1 2 3\"");
     tnn_text text = {0};

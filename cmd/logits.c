@@ -127,7 +127,9 @@ static void init(void *p) {
 
 static int check_args(const logits_args *args) {
     if (!args->out) return ui_error(UI_USAGE, "-o FILE is missing: where the rows go");
-    int code = context_check(&args->context);
+    int code = input_check(&args->prompt);
+    if (code == UI_OK) code = context_check(&args->context);
+    if (code == UI_OK) code = check_adapters(&args->adapters);
     if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
     if (strcmp(args->out, "-") == 0)
         return args->json ? ui_error(UI_USAGE, "-o - and --json exclude each other: one thing on stdout") : code;
@@ -145,8 +147,7 @@ static int run(void *p) {
     int code = check_args(args);
     if (code == UI_OK) code = taps_begin(&s.taps, &args->taps);
     if (code == UI_OK && args->taps.out && args->prompt.file) code = check_not_input(args->taps.out, args->prompt.file);
-    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute, &args->adapters);
     if (code == UI_OK)
         code = input_prompt(&args->prompt, tnn_model_tokenizer(e.model), tnn_model_hparams(e.model)->n_vocab, &ids);
     if (code == UI_OK && ids.n == 0) code = ui_error(UI_USAGE, "the prompt is empty; give at least one token");

@@ -50,7 +50,7 @@ static int compare(const merge_args *args, engine *base, const tnn_ids *ids, tnn
     engine merged = {0};
     file_args file = {.model = args->out};
     tnn_error err;
-    int code = open_engine(&merged, &file, &args->compute);
+    int code = open_engine(&merged, &file, &args->compute, NULL);
     if (code == UI_OK) code = open_for_text(args, base);
     if (code == UI_OK) code = open_for_text(args, &merged);
     if (code == UI_OK) {
@@ -116,16 +116,18 @@ static int check_args(const merge_args *args, int32_t *type) {
     *type = args->type ? tnn_file_type_from_name(args->type) : -1;
     if (args->type && *type < 0)
         return ui_error(UI_USAGE, "--type: '%s' is no type that can be written (see tnn help quantize)", args->type);
-    return check_output(args->out);
+    int code = check_output(args->out);
+    if (code == UI_OK) code = check_adapters(&args->adapters);
+    if (code == UI_OK && args->text) code = input_check_file(args->text);
+    if (code == UI_OK && args->text) code = check_not_input(args->out, args->text);
+    return code;
 }
 
 /* The text to compare over: what is wrong with it is told before anything is written. */
 static int read_text(const merge_args *args, const engine *e, tnn_ids *ids) {
     prompt_args prompt = {.file = args->text};
     if (!args->text) return UI_OK;
-    int code = check_not_input(args->out, args->text);
-    if (code == UI_OK)
-        code = input_prompt(&prompt, tnn_model_tokenizer(e->model), tnn_model_hparams(e->model)->n_vocab, ids);
+    int code = input_prompt(&prompt, tnn_model_tokenizer(e->model), tnn_model_hparams(e->model)->n_vocab, ids);
     if (code == UI_OK && (int64_t)ids->n < args->n_ctx)
         code = ui_error(UI_USAGE, "%s has %zu tokens, less than one window of %lld; give a smaller -c", args->text,
                         ids->n, (long long)args->n_ctx);
@@ -147,8 +149,7 @@ static int run(void *p) {
     tnn_ids ids = {0};
     int code = check_args(args, &type);
     if (code == UI_OK) code = check_not_read(args->out, &args->file, &args->adapters);
-    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute, &args->adapters);
     if (code == UI_OK) code = read_text(args, &e, &ids);
     if (code == UI_OK) code = merge(args, &e, type, &result);
     if (code == UI_OK && args->text) code = compare(args, &e, &ids, &comparison);

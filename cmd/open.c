@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <tinynn/adapter.h>
+#include <tinynn/chat.h>
 
 #include "models.h"
 #include "ui.h"
@@ -172,21 +174,21 @@ int open_session(engine *e, const compute_args *compute) {
     return tnn_session_new(&e->session, &options, &err) == TNN_OK ? UI_OK : ui_fail(&err);
 }
 
-int open_engine(engine *e, const file_args *file, const compute_args *compute) {
-    char *path;
-    int code = open_find(file, &path);
-    if (code == UI_OK) code = open_session(e, compute);
-    if (code == UI_OK) {
-        tnn_error err;
-        tnn_model_options options = tnn_model_options_default();
-        options.use_mmap = !file->no_mmap;
-        if (tnn_model_load(&e->model, e->session, path, &options, &err) != TNN_OK) code = ui_fail(&err);
+int check_adapters(const adapter_args *args) {
+    int code = UI_OK;
+    for (int i = 0; i < args->lora.n && code == UI_OK; i++) {
+        float scale;
+        char *path = malloc(strlen(args->lora.items[i]) + 1);
+        if (!path) return ui_error(UI_FAILURE, "out of memory");
+        code = read_adapter(args->lora.items[i], path, &scale);
+        if (code == UI_OK && access(path, R_OK) != 0)
+            code = ui_error(UI_USAGE, "--lora: %s: %s", path, strerror(errno));
+        free(path);
     }
-    free(path);
     return code;
 }
 
-int open_adapters(engine *e, const adapter_args *args) {
+static int add_adapters(engine *e, const adapter_args *args) {
     int code = UI_OK;
     for (int i = 0; i < args->lora.n && code == UI_OK; i++) {
         float scale;
@@ -198,6 +200,32 @@ int open_adapters(engine *e, const adapter_args *args) {
         free(path);
     }
     return code;
+}
+
+int open_engine(engine *e, const file_args *file, const compute_args *compute, const adapter_args *adapters) {
+    char *path;
+    int code = open_find(file, &path);
+    if (code == UI_OK) code = open_session(e, compute);
+    if (code == UI_OK) {
+        tnn_error err;
+        tnn_model_options options = tnn_model_options_default();
+        options.use_mmap = !file->no_mmap;
+        if (tnn_model_load(&e->model, e->session, path, &options, &err) != TNN_OK) code = ui_fail(&err);
+    }
+    if (code == UI_OK && adapters) code = add_adapters(e, adapters);
+    free(path);
+    return code;
+}
+
+int check_chat_template(const char *name) {
+    char known[400] = "";
+    size_t n = 0;
+    if (!name || strchr(name, '{')) return UI_OK;
+    for (int i = 0; tnn_chat_template_known(i); i++) {
+        if (strcmp(name, tnn_chat_template_known(i)) == 0) return UI_OK;
+        if (n < sizeof known) n += (size_t)snprintf(known + n, sizeof known - n, " %s", tnn_chat_template_known(i));
+    }
+    return ui_error(UI_USAGE, "--chat-template: there is no '%s'; there are%s", name, known);
 }
 
 int context_kv_type(const context_args *args, tnn_type *type) {

@@ -42,6 +42,11 @@ void context_args_init(context_args *args); /* defaults, from the library's */
 int context_kv_type(const context_args *args, tnn_type *type);
 int context_check(const context_args *args); /* what the option table cannot check, before a model is opened */
 
+/* Adapters that can be named so, and are there. */
+int check_adapters(const adapter_args *args);
+/* The name of a chat template, or its text; NULL is the model's own. */
+int check_chat_template(const char *name);
+
 /* The path that MODEL means, malloc'd; NULL on failure. */
 int open_find(const file_args *file, char **path);
 int open_gguf(tnn_gguf **out, const char *path, const file_args *file);
@@ -64,10 +69,11 @@ typedef struct engine {
 } engine;
 
 int open_session(engine *e, const compute_args *compute);
-/* Session and model. Whatever comes of it, close_engine frees what is there. */
-int open_engine(engine *e, const file_args *file, const compute_args *compute);
-/* Adapters beside the model's linears: F or F:SCALE each. Before open_seq. */
-int open_adapters(engine *e, const adapter_args *args);
+/*
+ * Session, model and, unless NULL, adapters beside the model's linears: F or F:SCALE each. Whatever comes of it,
+ * close_engine frees what is there.
+ */
+int open_engine(engine *e, const file_args *file, const compute_args *compute, const adapter_args *adapters);
 /* `taps` are globs separated by commas, or NULL. */
 int open_seq(engine *e, const context_args *context, const char *taps);
 void close_engine(engine *e);

@@ -76,8 +76,6 @@ static int encode_message(const run_args *args, const tnn_model *m, tnn_ids *ids
 }
 
 static int encode(const run_args *args, const tnn_model *m, tnn_ids *ids) {
-    if (args->raw && about_message(args))
-        return ui_error(UI_USAGE, "--raw excludes --chat-template, --system and --answer-prefix");
     bool message = is_message(args, m);
     if (message && (args->prompt.no_bos || args->prompt.no_special))
         return ui_error(UI_USAGE, "--no-bos and --no-special are for a plain text: add --raw");
@@ -141,6 +139,22 @@ static void init(void *p) {
     sample_args_init(&args->sample);
 }
 
+/* What can be told before a model is opened. */
+static int check_args(const run_args *args) {
+    if (args->raw && about_message(args))
+        return ui_error(UI_USAGE, "--raw excludes --chat-template, --system and --answer-prefix");
+    int code = input_check(&args->prompt);
+    if (code == UI_OK) code = sample_args_check(&args->sample);
+    if (code == UI_OK) code = context_check(&args->context);
+    if (code == UI_OK) code = check_chat_template(args->chat.template_name);
+    if (code == UI_OK) code = check_adapters(&args->adapters);
+    if (code == UI_OK && args->prompt_cache) code = check_output(args->prompt_cache);
+    if (code == UI_OK && args->prompt_cache && args->taps.out) code = check_apart(args->taps.out, args->prompt_cache);
+    if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
+    if (code == UI_OK && args->taps.out && args->prompt.file) code = check_not_input(args->taps.out, args->prompt.file);
+    return code;
+}
+
 static int run(void *p) {
     run_args *args = p;
     engine e = {0};
@@ -148,13 +162,8 @@ static int run(void *p) {
     taps t;
     sample_args_pick_seed(&args->sample);
     int code = taps_begin(&t, &args->taps);
-    if (code == UI_OK) code = context_check(&args->context);
-    if (code == UI_OK && args->prompt_cache) code = check_output(args->prompt_cache);
-    if (code == UI_OK && args->prompt_cache && args->taps.out) code = check_apart(args->taps.out, args->prompt_cache);
-    if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
-    if (code == UI_OK && args->taps.out && args->prompt.file) code = check_not_input(args->taps.out, args->prompt.file);
-    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute);
-    if (code == UI_OK) code = open_adapters(&e, &args->adapters);
+    if (code == UI_OK) code = check_args(args);
+    if (code == UI_OK) code = open_engine(&e, &args->file, &args->compute, &args->adapters);
     if (code == UI_OK) code = encode(args, e.model, &prompt);
     if (code == UI_OK) code = open_seq(&e, &args->context, t.globs);
     if (code == UI_OK) code = take_up_cache(args, &e);

@@ -145,8 +145,6 @@ static int do_line(lines *l, const char *line, size_t size) {
 }
 
 static int each_line(const tokenize_args *args, const tnn_tokenizer *tokenizer) {
-    if (args->prompt.text || args->prompt.file || args->prompt.ids)
-        return ui_error(UI_USAGE, "--jsonl reads standard input; it takes no -p, -f or --prompt-ids");
     lines l = {.args = args, .tokenizer = tokenizer};
     char *line = NULL;
     size_t capacity = 0;
@@ -163,14 +161,21 @@ static int each_line(const tokenize_args *args, const tnn_tokenizer *tokenizer) 
     return code;
 }
 
+static int check_args(const tokenize_args *args) {
+    if (args->json && args->jsonl) return ui_error(UI_USAGE, "--json and --jsonl exclude each other");
+    if (!args->jsonl) return input_check(&args->prompt);
+    if (!args->prompt.text && !args->prompt.file) return UI_OK;
+    return ui_error(UI_USAGE, "--jsonl reads standard input; it takes no -p or -f");
+}
+
 static int run(void *p) {
     const tokenize_args *args = p;
     tnn_gguf *g = NULL;
     tnn_tokenizer *tokenizer = NULL;
     tnn_error err;
-    char *path;
-    if (args->json && args->jsonl) return ui_error(UI_USAGE, "--json and --jsonl exclude each other");
-    int code = open_find(&args->file, &path);
+    char *path = NULL;
+    int code = check_args(args);
+    if (code == UI_OK) code = open_find(&args->file, &path);
     if (code == UI_OK) code = open_gguf(&g, path, &args->file);
     free(path);
     if (code == UI_OK && tnn_tokenizer_new(&tokenizer, g, NULL, &err) != TNN_OK) code = ui_fail(&err);

@@ -1,5 +1,6 @@
 /* `tnn train`: a run of a recipe, from its flags or taken up again from its folder. */
 #define _XOPEN_SOURCE 700 /* realpath */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -53,30 +54,31 @@ static void free_paths(paths *p) {
         free(p->items[i]);
 }
 
-static void make_absolute(paths *p, const char **path) {
-    char *whole = **path && p->n < MAX_PATHS ? realpath(*path, NULL) : NULL;
-    if (!whole) return; /* what is not there is named as it was given */
+static int make_absolute(paths *p, const char *option, const char **path) {
+    if (!**path) return UI_OK;
+    char *whole = realpath(*path, NULL);
+    if (!whole) return ui_error(UI_USAGE, "%s: %s: %s", option, *path, strerror(errno));
     *path = p->items[p->n++] = whole;
+    return UI_OK;
 }
 
 /* A GGUF by path or by name. */
-static int find_model(paths *p, const char **model) {
+static int find_model(paths *p, const char *option, const char **model) {
     char *path = NULL;
     if (!**model) return UI_OK;
     int code = models_find(*model, &path);
     if (code != UI_OK) return code;
     *model = p->items[p->n++] = path;
-    make_absolute(p, model);
-    return UI_OK;
+    return make_absolute(p, option, model);
 }
 
 static int find_files(paths *p, tnn_train_config *c) {
-    int code = find_model(p, &c->model);
-    if (code == UI_OK && strcmp(c->tokenizer, "bytes") != 0) code = find_model(p, &c->tokenizer);
-    if (code == UI_OK) code = find_model(p, &c->like);
-    make_absolute(p, &c->data);
-    make_absolute(p, &c->text);
-    make_absolute(p, &c->valid_text);
+    int code = make_absolute(p, "--data", &c->data);
+    if (code == UI_OK) code = make_absolute(p, "--text", &c->text);
+    if (code == UI_OK) code = make_absolute(p, "--valid-text", &c->valid_text);
+    if (code == UI_OK) code = find_model(p, "MODEL", &c->model);
+    if (code == UI_OK && strcmp(c->tokenizer, "bytes") != 0) code = find_model(p, "--tokenizer", &c->tokenizer);
+    if (code == UI_OK) code = find_model(p, "--like", &c->like);
     return code;
 }
 
@@ -94,7 +96,8 @@ static int read_config(const train_args *args, tnn_train_config *c) {
     if (recipe != TNN_RECIPE_SCRATCH && !args->model)
         return ui_error(UI_USAGE, "MODEL is missing: %s needs a GGUF file, or a name that tnn list shows",
                         train_recipe_name(recipe));
-    return train_settings_apply(&args->settings, c);
+    int code = train_settings_apply(&args->settings, c);
+    return code == UI_OK && *c->chat_template ? check_chat_template(c->chat_template) : code;
 }
 
 /* runs/RECIPE-DATE, or DATE-2, -3, ... when several begin in one second. */

@@ -126,9 +126,6 @@ static int64_t rows_of_batch(const tnn_run *r) {
 
 static tnn_status open_splits(tnn_run *r, tnn_error *err) {
     const tnn_train_config *c = &r->config;
-    if (given(c->data) == given(c->text)) {
-        return tnn__fail(err, TNN_E_ARG, "give either a folder of train.jsonl (data) or a text file (text)");
-    }
     if (given(c->text)) {
         tnn_status status = open_text(r, c->text, &r->train, err);
         return status || !given(c->valid_text) ? status : open_text(r, c->valid_text, &r->valid, err);
@@ -463,10 +460,8 @@ static int64_t max_pairs(const tnn_run *r) {
 static tnn_status add_pairs(tnn_run *r, tnn_error *err) {
     const tnn_train_config *c = &r->config;
     int64_t n_layers = tnn_llama_arch_n_layers(r->arch);
-    if (c->num_layers == 0) return tnn__fail(err, TNN_E_ARG, "num_layers 0 leaves nothing to train; -1 is all layers");
     int64_t first = c->num_layers < 0 || c->num_layers > n_layers ? 0 : n_layers - c->num_layers;
-    tnn_status status = check_modules(c->lora_modules, err);
-    if (!status) status = tnn_store_new(&r->pairs, r->session, err);
+    tnn_status status = tnn_store_new(&r->pairs, r->session, err);
     if (status) return status;
     r->pair_list = tnn__calloc_array(&r->session->alloc, (size_t)max_pairs(r), sizeof *r->pair_list);
     if (!r->pair_list) return tnn__fail_nomem(err, "pairs", (size_t)max_pairs(r) * sizeof *r->pair_list);
@@ -535,12 +530,22 @@ static tnn_status check_shape(const tnn_train_config *c, tnn_error *err) {
     return TNN_OK;
 }
 
+/* What the pairs of lora are to be. */
+static tnn_status check_pairs(const tnn_train_config *c, tnn_error *err) {
+    if (c->recipe != TNN_RECIPE_LORA) return TNN_OK;
+    if (c->num_layers == 0) return tnn__fail(err, TNN_E_ARG, "num_layers 0 leaves nothing to train; -1 is all layers");
+    return check_modules(c->lora_modules, err);
+}
+
 /* What can be told before a file is opened. */
 static tnn_status check_config(const tnn_train_config *c, tnn_error *err) {
     int32_t compute_type = tnn_type_from_name(c->dtype);
     tnn_status status = tnn__config_check(c, err);
     if (!status) status = check_shape(c, err);
+    if (!status) status = check_pairs(c, err);
     if (status) return status;
+    if (given(c->data) == given(c->text))
+        return tnn__fail(err, TNN_E_ARG, "give either a folder of train.jsonl (data) or a text file (text)");
     if (given(c->data) && given(c->valid_text))
         return tnn__fail(err, TNN_E_ARG, "valid_text goes with text; a folder of data has valid.jsonl");
     if (c->val_batches == 0) return tnn__fail(err, TNN_E_ARG, "val_batches 0: a validation needs some; -1 takes all");

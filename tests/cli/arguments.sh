@@ -85,6 +85,49 @@ expect_error 2 'empty.gguf' -- "$TNN" run empty.gguf -p x
 head -c 1000 "$model" >cut.gguf
 expect_error 2 'cut.gguf' -- "$TNN" run cut.gguf --prompt-ids 1
 
+# What can be judged without the model is judged before it is looked for.
+printf 'some text\n' >text
+late='no-such.gguf'
+for verb in run chat; do
+    expect_error 2 '--repeat-penalty: 0' 'above 0' -- "$TNN" $verb $late --repeat-penalty 0
+    expect_error 2 '--kv-type' "'q5_9'" -- "$TNN" $verb $late --kv-type q5_9
+    expect_error 2 "'no-template'" 'chatml' -- "$TNN" $verb $late --chat-template no-template
+    expect_error 2 '--lora' 'no-adapter: No such file' -- "$TNN" $verb $late --lora no-adapter
+    expect_error 2 '--lora text:x' 'the scale' -- "$TNN" $verb $late --lora text:x
+done
+for verb in run 'logits -o f'; do
+    # shellcheck disable=SC2086
+    set -- $verb
+    v=$1
+    shift
+    expect_error 2 '--prompt-ids excludes' -- "$TNN" "$v" $late "$@" --prompt-ids 1 -p x
+    expect_error 2 '-p and -f exclude' -- "$TNN" "$v" $late "$@" -p x -f text
+    expect_error 2 "'7x' is not a token id" -- "$TNN" "$v" $late "$@" --prompt-ids '1,7x'
+    expect_error 2 'the prompt is empty' -- "$TNN" "$v" $late "$@" --prompt-ids ''
+    expect_error 2 'no-text: No such file' -- "$TNN" "$v" $late "$@" -f no-text
+    expect_error 2 'home: Is a directory' -- "$TNN" "$v" $late "$@" -f home
+done
+expect_error 2 '--raw excludes' -- "$TNN" run $late -p x --raw --system y
+expect_error 2 'no-text: No such file' -- "$TNN" tokenize $late -f no-text
+expect_error 2 '--jsonl reads standard input' -- "$TNN" tokenize $late --jsonl -p x
+expect_error 2 'no-text: No such file' -- "$TNN" eval $late --text no-text
+expect_error 2 'no-data: No such file' -- "$TNN" eval $late --data no-data
+expect_error 2 "'no-template'" -- "$TNN" eval $late --data text --chat-template no-template
+expect_error 2 'no-adapter' -- "$TNN" eval $late --text text --lora no-adapter
+expect_error 2 'no-text: No such file' -- "$TNN" merge $late --lora text -o merged --text no-text
+expect_error 2 'text is the input' -- "$TNN" merge $late --lora text -o text --text text
+expect_error 2 'no-adapter' -- "$TNN" merge $late --lora no-adapter -o merged
+expect_error 2 '--type' "'Q9'" -- "$TNN" merge $late --lora text -o merged --type Q9
+expect_error 2 "'Q9'" -- "$TNN" quantize $late out.gguf Q9
+expect_error 2 '--output-tensor-type' "'Q9'" -- "$TNN" quantize $late out.gguf Q8_0 --output-tensor-type Q9
+expect_error 2 '--data: no-data: No such file' -- "$TNN" train lora $late --data no-data
+expect_error 2 '--text: no-text: No such file' -- "$TNN" train lora $late --text no-text
+expect_error 2 "'no-template'" -- "$TNN" train lora $late --data home --chat-template no-template
+# A file that is no model: the settings that only make sense together come first.
+expect_error 2 'either a folder' -- "$TNN" train lora not.gguf --out new
+expect_error 2 'num_layers 0' -- "$TNN" train lora not.gguf --text text --num-layers 0 --out new
+expect_error 2 'lora_modules: attn_x' -- "$TNN" train lora not.gguf --text text --lora-modules attn_x --out new
+
 # A result that cannot be written is a failure.
 if [ -w /dev/full ]; then
     for command in 'help run' 'version --json' "show $model --json"; do

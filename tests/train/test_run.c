@@ -777,7 +777,8 @@ static void test_config_that_is_none(void **state) {
         {"{\"recipe\": \"scratch\", \"iters\": \"many\"}", "iters"},
         {"{\"recipe\": \"scratch\", \"iters\": 0}", "iters"},
         {"{\"recipe\": \"scratch\", \"iters\": [1]}", "iters"},
-        {"{\"recipe\": \"lora\", \"model\": \"no-such.gguf\"}", "no-such.gguf"},
+        {"{\"recipe\": \"lora\", \"model\": \"no-such.gguf\"}", "either a folder"},
+        {"{\"recipe\": \"lora\", \"model\": \"no-such.gguf\", \"text\": \"x\"}", "no-such.gguf"},
     };
     folder f = folder_named("config");
     char path[1024];
