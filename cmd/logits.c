@@ -75,13 +75,22 @@ static int compute(engine *e, const tnn_ids *ids, sink *s) {
     return status == TNN_OK ? UI_OK : ui_fail(&err);
 }
 
-static int open_sink(sink *s, const char *out) {
+static bool is_standard(const char *out) {
+    return strcmp(out, "-") == 0;
+}
+
+static bool is_whole(const char *out) {
     struct stat st;
-    bool standard = strcmp(out, "-") == 0;
+    return !is_standard(out) && (stat(out, &st) != 0 || S_ISREG(st.st_mode));
+}
+
+static int open_sink(sink *s, const char *out) {
     uint64_t n_bytes = (uint64_t)s->total * (uint64_t)s->n_vocab * sizeof(float);
-    if (!standard && (stat(out, &st) != 0 || S_ISREG(st.st_mode)))
-        return tnn_output_file_open(&s->whole, out, n_bytes, &s->why) == TNN_OK ? UI_OK : ui_fail(&s->why);
-    s->stream = standard ? stdout : fopen(out, "wb");
+    if (is_whole(out)) {
+        if (tnn_output_file_open(&s->whole, out, n_bytes, &s->why) == TNN_OK) return UI_OK;
+        return ui_error(UI_FAILURE, "%s", s->why.text);
+    }
+    s->stream = is_standard(out) ? stdout : fopen(out, "wb");
     return s->stream ? UI_OK : ui_error(UI_USAGE, "%s: %s", out, strerror(errno));
 }
 
@@ -131,9 +140,9 @@ static int check_args(const logits_args *args) {
     if (code == UI_OK) code = context_check(&args->context);
     if (code == UI_OK) code = check_adapters(&args->adapters);
     if (code == UI_OK) code = check_not_read(args->taps.out, &args->file, &args->adapters);
-    if (strcmp(args->out, "-") == 0)
+    if (is_standard(args->out))
         return args->json ? ui_error(UI_USAGE, "-o - and --json exclude each other: one thing on stdout") : code;
-    if (code == UI_OK) code = check_parent(args->out);
+    if (code == UI_OK && is_whole(args->out)) code = check_output(args->out);
     if (code == UI_OK) code = check_not_read(args->out, &args->file, &args->adapters);
     if (code == UI_OK && args->prompt.file) code = check_not_input(args->out, args->prompt.file);
     return code == UI_OK && args->taps.out ? check_apart(args->taps.out, args->out) : code;

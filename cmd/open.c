@@ -68,29 +68,47 @@ int open_gguf(tnn_gguf **out, const char *path, const file_args *file) {
     return tnn_gguf_open(out, path, &options, &err) == TNN_OK ? UI_OK : ui_fail(&err);
 }
 
-int check_parent(const char *path) {
+/* The folder that holds a path, malloc'd; NULL without memory. */
+static char *folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
-    if (!*path) return ui_error(UI_USAGE, "the name of the output file is empty");
-    if (!slash || slash == path) return UI_OK;
-    char *folder = strdup(path);
-    if (!folder) return ui_error(UI_FAILURE, "out of memory");
-    folder[slash - path] = 0;
+    char *folder = strdup(slash ? path : ".");
+    if (folder && slash) folder[slash == path ? 1 : slash - path] = 0;
+    return folder;
+}
+
+/* `folder` is there and takes new files; path is what is to be written. */
+static int check_folder(const char *path, const char *folder) {
     struct stat st;
-    int code = UI_OK;
-    if (stat(folder, &st) != 0) {
-        code = ui_error(UI_USAGE, "%s: the folder %s: %s; make it first", path, folder, strerror(errno));
-    } else if (!S_ISDIR(st.st_mode)) {
-        code = ui_error(UI_USAGE, "%s: %s is no folder; name another", path, folder);
+    if (stat(folder, &st) != 0)
+        return ui_error(UI_USAGE, "%s: the folder %s: %s; make it first", path, folder, strerror(errno));
+    if (!S_ISDIR(st.st_mode)) return ui_error(UI_USAGE, "%s: %s is no folder; name another", path, folder);
+    if (access(folder, W_OK) == 0) return UI_OK;
+    return ui_error(UI_USAGE, "%s: the folder %s: %s; name another", path, folder, strerror(errno));
+}
+
+int check_new_folder(const char *path) {
+    struct stat st;
+    if (!*path) return ui_error(UI_USAGE, "the name of the folder to write into is empty");
+    char *folder = strdup(path);
+    while (folder && stat(folder, &st) != 0 && errno == ENOENT && strcmp(folder, ".") != 0) {
+        char *above = folder_of(folder);
+        free(folder);
+        folder = above;
     }
+    int code = folder ? check_folder(path, folder) : ui_error(UI_FAILURE, "out of memory");
     free(folder);
     return code;
 }
 
 int check_output(const char *path) {
     struct stat st;
-    if (stat(path, &st) != 0) return check_parent(path);
-    if (S_ISREG(st.st_mode)) return UI_OK;
-    return ui_error(UI_USAGE, "%s is there and no ordinary file; name another", path);
+    if (!*path) return ui_error(UI_USAGE, "the name of the output file is empty");
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return ui_error(UI_USAGE, "%s is there and no ordinary file; name another", path);
+    char *folder = folder_of(path);
+    int code = folder ? check_folder(path, folder) : ui_error(UI_FAILURE, "out of memory");
+    free(folder);
+    return code;
 }
 
 int check_not_input(const char *out, const char *input) {
@@ -129,13 +147,9 @@ int check_not_read(const char *out, const file_args *file, const adapter_args *a
     return code;
 }
 
-/* The folder that holds a path; false if it cannot be told. */
 static bool stat_folder(const char *path, struct stat *st) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strdup(path) : strdup(".");
-    if (!folder) return false;
-    if (slash) folder[slash == path ? 1 : slash - path] = 0;
-    bool found = stat(folder, st) == 0;
+    char *folder = folder_of(path);
+    bool found = folder && stat(folder, st) == 0;
     free(folder);
     return found;
 }

@@ -51,10 +51,13 @@ int check_chat_template(const char *name);
 int open_find(const file_args *file, char **path);
 int open_gguf(tnn_gguf **out, const char *path, const file_args *file);
 
-/* Before anything is computed: the folder of an output file is there. */
-int check_parent(const char *path);
-/* The same, and a file that is written whole takes the place of what is there: no device or pipe must be lost so. */
+/*
+ * Before anything is computed: the folder of an output file is there and can be written into, and what the file, which
+ * is written whole, takes the place of is no device and no pipe.
+ */
 int check_output(const char *path);
+/* A folder to write into is there, or can be made where it is to be. */
+int check_new_folder(const char *path);
 /* `out` is not the file that is read, nor a further shard of it. */
 int check_not_input(const char *out, const char *input);
 /* The same of the model and every adapter; NULL is no file. */

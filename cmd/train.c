@@ -115,7 +115,7 @@ static int check_folder(const char *out) {
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/config.json", out);
     if (n < 0 || (size_t)n >= sizeof path) return ui_error(UI_USAGE, "--out: the path is too long");
-    if (access(path, F_OK) != 0) return UI_OK;
+    if (access(path, F_OK) != 0) return check_new_folder(out);
     return ui_error(UI_USAGE, "%s holds a run already: go on with it by tnn train --resume %s, or name another folder",
                     out, out);
 }
