@@ -155,7 +155,7 @@ static int run(void *p) {
     sample_args_pick_seed(&args->sample);
     int code = sample_args_check(&args->sample);
     if (code == UI_OK) code = context_check(&args->context);
-    if (code == UI_OK) code = check_chat_template(args->chat.template_name);
+    if (code == UI_OK) code = chat_check(&args->chat);
     if (code == UI_OK) code = check_adapters(&args->adapters);
     if (code == UI_OK) code = open_engine(&c.engine, &args->file, &args->compute, &args->adapters);
     if (code == UI_OK) code = conversation_begin(&c.conversation, c.engine.model, &args->chat);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "open.h"
 #include "ui.h"
 
 const arg_option chat_options[] = {
@@ -13,8 +14,18 @@ const arg_option chat_options[] = {
      "system message; an empty one for none"},
     {"--answer-prefix", ARG_TEXT, offsetof(chat_args, answer_prefix), "TEXT", 0, 0, NULL,
      "what the answer is to begin with, as part of the template and not printed"},
+    {"--think", ARG_TEXT, offsetof(chat_args, think), "on|off", 0, 0, "the template's own",
+     "whether a model that can (Qwen3, Qwen3.5, SmolLM3, DeepSeek-R1) is to think before it answers"},
     {0},
 };
+
+int chat_check(const chat_args *args) {
+    if (args->think && strcmp(args->think, "on") != 0 && strcmp(args->think, "off") != 0)
+        return ui_error(UI_USAGE, "--think takes on or off, not '%s'", args->think);
+    if (args->think && args->answer_prefix)
+        return ui_error(UI_USAGE, "--think and --answer-prefix both say what an answer begins with: give one of them");
+    return check_chat_template(args->template_name);
+}
 
 int conversation_begin(conversation *c, const tnn_model *m, const chat_args *args) {
     tnn_error err;
@@ -23,6 +34,7 @@ int conversation_begin(conversation *c, const tnn_model *m, const chat_args *arg
     if (tnn_chat_template_new(&c->chat_template, tnn_model_gguf(m), args->template_name, NULL, &err) != TNN_OK)
         return ui_fail(&err);
     c->answer_prefix = args->answer_prefix;
+    if (args->think) c->thinking = strcmp(args->think, "on") == 0 ? TNN_CHAT_THINKING_ON : TNN_CHAT_THINKING_OFF;
     c->no_system = args->system && !*args->system;
     return args->system && *args->system ? conversation_add(c, "system", args->system, strlen(args->system)) : UI_OK;
 }
@@ -53,6 +65,7 @@ int conversation_encode(const conversation *c, const tnn_tokenizer *tokenizer, t
     tnn_chat_options options = tnn_chat_options_default();
     if (c->no_system) options.default_system = "";
     options.answer_prefix = c->answer_prefix;
+    options.thinking = c->thinking;
     if (tnn_chat_encode(c->chat_template, tokenizer, c->messages, c->n, &options, ids, NULL, &err) != TNN_OK)
         return ui_fail(&err);
     return UI_OK;

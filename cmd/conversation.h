@@ -8,10 +8,11 @@
 #include "args.h"
 
 typedef struct chat_args {
-    const char *template_name, *system, *answer_prefix;
+    const char *template_name, *system, *answer_prefix, *think;
 } chat_args;
 
-extern const arg_option chat_options[]; /* --chat-template, --system, --answer-prefix */
+extern const arg_option chat_options[]; /* --chat-template, --system, --answer-prefix, --think */
+int chat_check(const chat_args *args);  /* what the option table cannot check, before a model is opened */
 
 typedef struct conversation {
     tnn_chat_template *chat_template;
@@ -19,6 +20,7 @@ typedef struct conversation {
     size_t n, capacity;
     bool no_system; /* not even the template's own */
     const char *answer_prefix;
+    tnn_chat_thinking thinking;
 } conversation;
 
 /* The functions return the exit status, having reported a failure. */

@@ -41,7 +41,7 @@ static const arg_option verb_options[] = {
 
 /* Options that only a message has. */
 static bool about_message(const run_args *args) {
-    return args->chat.template_name || args->chat.system || args->chat.answer_prefix;
+    return args->chat.template_name || args->chat.system || args->chat.answer_prefix || args->chat.think;
 }
 
 /*
@@ -142,11 +142,11 @@ static void init(void *p) {
 /* What can be told before a model is opened. */
 static int check_args(const run_args *args) {
     if (args->raw && about_message(args))
-        return ui_error(UI_USAGE, "--raw excludes --chat-template, --system and --answer-prefix");
+        return ui_error(UI_USAGE, "--raw excludes --chat-template, --system, --answer-prefix and --think");
     int code = input_check(&args->prompt);
     if (code == UI_OK) code = sample_args_check(&args->sample);
     if (code == UI_OK) code = context_check(&args->context);
-    if (code == UI_OK) code = check_chat_template(args->chat.template_name);
+    if (code == UI_OK) code = chat_check(&args->chat);
     if (code == UI_OK) code = check_adapters(&args->adapters);
     if (code == UI_OK && args->prompt_cache) code = check_output(args->prompt_cache);
     if (code == UI_OK && args->prompt_cache && args->taps.out) code = check_apart(args->taps.out, args->prompt_cache);

@@ -47,12 +47,20 @@ typedef struct tnn_chat_message {
     bool not_learned; /* an answer that is there as context only: tnn_chat_encode does not mark it */
 } tnn_chat_message;
 
+/* What the generation prompt asks of a model whose template has thoughts, between "<think>" and "</think>". */
+typedef enum tnn_chat_thinking {
+    TNN_CHAT_THINKING_DEFAULT, /* what the template does by itself */
+    TNN_CHAT_THINKING_ON,
+    TNN_CHAT_THINKING_OFF, /* the answer follows an empty thought */
+} tnn_chat_thinking;
+
 typedef struct tnn_chat_options {
     bool generation_prompt;     /* end with what opens the assistant's answer */
     bool after_last_answer;     /* only what follows the last answer: extends a context that already holds the rest */
     const char *default_system; /* instead of the template's own; "" for none; NULL: the template's own */
     const char
-        *answer_prefix; /* put behind the generation prompt as template text ("<think>\n\n</think>\n\n"); NULL: none */
+        *answer_prefix; /* put behind the generation prompt as template text, instead of any thought; NULL: none */
+    tnn_chat_thinking thinking;
 } tnn_chat_options;
 
 TNN_API tnn_chat_options tnn_chat_options_default(void); /* generation prompt, the template's own system message */
@@ -79,8 +87,11 @@ TNN_API void tnn_chat_rendering_free(tnn_chat_rendering *r); /* leaves it empty 
 
 /*
  * Renders n messages into r, which is emptied first. Ordinary BOS and EOS tokens are the tokenizer's business and not
- * in the text. Errors: TNN_E_ARG (no messages, a role that is not a name, a NULL content that is not empty),
- * TNN_E_UNSUPPORTED (a role the template has no form for), TNN_E_NOMEM; r is then empty.
+ * in the text. Where the model's own template does so (Qwen3, Qwen3.5, DeepSeek-R1), answers before the user's last
+ * message lose what they hold up to "</think>"; where it does so (Qwen3, Qwen3.5), one behind it begins with its
+ * thought, if only an empty one. Errors: TNN_E_ARG (no messages, a role that is not a name, a NULL content that is not
+ * empty), TNN_E_UNSUPPORTED (a role the template has no form for; `thinking`, where the template does not tell how),
+ * TNN_E_NOMEM; r is then empty.
  */
 TNN_API tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_message *messages, size_t n,
                                    const tnn_chat_options *options, tnn_chat_rendering *r, tnn_error *err);

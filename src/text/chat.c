@@ -31,7 +31,7 @@ typedef struct renderer {
     const tnn_chat_message *held; /* system message on its way into the next one */
     bool opened;                  /* there is a message already */
     bool any_turn, in_turn;
-    const char *thought; /* put before every answer, where the template has such; NULL: none */
+    tnn_gguf_str thought; /* put behind the generation prompt, and by SmolLM3 before every answer */
     tnn_error *err;
     tnn_status status; /* the first failure; what comes after it does nothing */
 } renderer;
@@ -64,19 +64,21 @@ static bool is_ascii_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static void add_content(renderer *s, const tnn_chat_message *m, unsigned flags) {
-    const char *text = m->content;
-    size_t size = m->content_size;
-    bool answer = (flags & TNN_CHAT_ANSWER) != 0;
-    if (s->format->trim == TNN__TRIM_ALL || (s->format->trim == TNN__TRIM_ANSWERS && answer)) {
-        while (size > 0 && is_ascii_space(text[size - 1]))
-            size--;
-        while (size > 0 && is_ascii_space(text[0])) {
-            text++;
-            size--;
-        }
+static tnn_gguf_str trimmed(tnn_gguf_str text) {
+    while (text.size > 0 && is_ascii_space(text.data[text.size - 1]))
+        text.size--;
+    while (text.size > 0 && is_ascii_space(text.data[0])) {
+        text.data++;
+        text.size--;
     }
-    add(s, text, size, flags | TNN_CHAT_CONTENT);
+    return text;
+}
+
+static void add_content(renderer *s, const tnn_chat_message *m, unsigned flags) {
+    bool answer = (flags & TNN_CHAT_ANSWER) != 0, all = s->c->trims || s->format->trim == TNN__TRIM_ALL;
+    tnn_gguf_str text = {m->content, m->content_size};
+    if (all || (s->format->trim == TNN__TRIM_ANSWERS && answer)) text = trimmed(text);
+    add(s, text.data, text.size, flags | TNN_CHAT_CONTENT);
 }
 
 static void fail(renderer *s, const tnn_chat_message *m, const char *what) {
@@ -130,23 +132,70 @@ static void render_smollm3_system(renderer *s, const tnn_chat_message *m) {
     bool own = m->content == s->c->default_system.data; /* it speaks of "</think>" and means just that */
     size_t size = own ? m->content_size : strip_end(m->content, m->content_size);
     add_str(s, s->c->preamble);
-    add_template(s, s->thought ? modes[0] : modes[1], 0);
+    bool thinks = s->thought.size == 0;
+    add_template(s, thinks ? modes[1] : modes[0], 0);
     add_template(s, "\n\n## Custom Instructions\n\n", 0);
     if (own) {
         add_content(s, m, 0);
     } else if (size > 0) {
         add_without_modes(s, m->content, size);
     } else if (m->content_size > 0) {
-        add_str(s, s->thought ? s->c->unthinking_system : s->c->default_system);
+        add_str(s, thinks ? s->c->default_system : s->c->unthinking_system);
     }
     add_template(s, "\n\n", 0);
 }
 
-/* The first message, which may be the implied one, decides whether answers come without a thought. */
+/* --- thoughts --- */
+
+/* Where the caller does not say, the template does, or, by SmolLM3's, the first message, which may be the implied one.
+ */
 static void choose_thought(renderer *s, const tnn_chat_message *first) {
-    bool off = s->c->smollm3 && first->content && strcmp(first->role, "system") == 0 &&
-               tnn__text_find(first->content, first->content_size, modes[0]);
-    if (off) s->thought = "<think>\n\n</think>\n";
+    tnn_chat_thinking wish = s->options->thinking;
+    bool unknown = wish == TNN_CHAT_THINKING_OFF ? s->c->unthinking.size == 0
+                                                 : s->c->thinking.size == 0 && s->c->unthinking.size == 0;
+    if (wish == TNN_CHAT_THINKING_DEFAULT) {
+        bool off = s->c->smollm3 && first->content && strcmp(first->role, "system") == 0 &&
+                   tnn__text_find(first->content, first->content_size, modes[0]);
+        s->thought = off ? s->c->unthinking : s->c->thought;
+    } else if (unknown) {
+        s->status = tnn__fail(s->err, TNN_E_UNSUPPORTED,
+                              "the chat template of this model (%s) does not tell how to have it think or not: say "
+                              "what its answers begin with, with --answer-prefix",
+                              s->format->name);
+    } else {
+        s->thought = wish == TNN_CHAT_THINKING_OFF ? s->c->unthinking : s->c->thinking;
+    }
+}
+
+/* Cuts the thought off an answer and returns it, without its tags and the blanks around it. */
+static tnn_gguf_str cut_thought(const tnn_chat_template *c, tnn_chat_message *m) {
+    static const char opening[] = "<think>", closing[] = "</think>";
+    enum { N_OPENING = sizeof opening - 1, N_CLOSING = sizeof closing - 1 };
+    const char *end = tnn__text_find(m->content, m->content_size, closing), *at;
+    if (m->content_size == 0) return (tnn_gguf_str){"", 0};
+    const char *stop = m->content + m->content_size;
+    tnn_gguf_str thought = {m->content, end ? (size_t)(end - m->content) : 0};
+    while ((at = tnn__text_find(thought.data, thought.size, opening)) != NULL) {
+        thought.size -= (size_t)(at + N_OPENING - thought.data);
+        thought.data = at + N_OPENING;
+    }
+    while ((at = tnn__text_find(m->content, (size_t)(stop - m->content), closing)) != NULL)
+        m->content = at + N_CLOSING;
+    while (c->drops_lines && m->content < stop && *m->content == '\n')
+        m->content++;
+    m->content_size = (size_t)(stop - m->content);
+    return trimmed(thought);
+}
+
+/* Qwen3's form. The opening tag is learned where it is not part of a generation prompt. */
+static void render_thought(renderer *s, tnn_gguf_str thought, unsigned answer) {
+    if (thought.size == 0) {
+        add_str(s, s->c->unthinking);
+        return;
+    }
+    add_template(s, "<think>\n", s->c->thinking.size > 0 ? 0 : answer);
+    add(s, thought.data, thought.size, answer | TNN_CHAT_CONTENT);
+    add_template(s, "\n</think>\n\n", answer);
 }
 
 static void render_any_role(renderer *s, const tnn_chat_message *m) {
@@ -182,13 +231,24 @@ static void render_known_role(renderer *s, const tnn_chat_message *m, const tnn_
     add_template(s, wrap->after, 0);
 }
 
-static void render_answer(renderer *s, const tnn_chat_message *m, bool last) {
+/* `last`: of all messages; `current`: behind the user's last. */
+static void render_answer(renderer *s, const tnn_chat_message *m, bool last, bool current) {
     const tnn__chat_format *f = s->format;
     const unsigned answer = TNN_CHAT_ANSWER | (m->not_learned ? TNN_CHAT_NOT_LEARNED : 0u);
+    tnn_chat_message body = *m;
     add_template(s, f->answer_header, 0);
-    add_template(s, last && s->options->answer_prefix ? s->options->answer_prefix : s->thought, 0);
+    if (last && s->options->answer_prefix) {
+        add_template(s, s->options->answer_prefix, 0);
+    } else if (s->c->smollm3) {
+        add_str(s, s->thought);
+    } else if (current && s->c->shows_last_thought) {
+        tnn_gguf_str thought = cut_thought(s->c, &body);
+        render_thought(s, thought, answer);
+    } else if (!current && s->c->drops_thoughts) {
+        cut_thought(s->c, &body);
+    }
     add_template(s, f->answer_lead, answer);
-    add_content(s, m, answer);
+    add_content(s, &body, answer);
     if (f->answer_end) {
         add_template(s, f->answer_end, answer);
     } else {
@@ -198,10 +258,10 @@ static void render_answer(renderer *s, const tnn_chat_message *m, bool last) {
     s->in_turn = false;
 }
 
-static void render_message(renderer *s, const tnn_chat_message *m, bool last) {
+static void render_message(renderer *s, const tnn_chat_message *m, bool last, bool current) {
     bool system = strcmp(m->role, "system") == 0;
     if (strcmp(m->role, "assistant") == 0) {
-        render_answer(s, m, last);
+        render_answer(s, m, last, current);
     } else if (system && s->format->system_in_user) {
         if (s->held) fail(s, m, "has room for one message before the user's, not two, of the role");
         s->held = m;
@@ -248,7 +308,14 @@ static void render_implied_system(renderer *s, const tnn_chat_message *implied, 
     bool wanted = implied->content_size > 0 || s->c->preamble.size > 0;
     bool missing = strcmp(first->role, "system") != 0;
     choose_thought(s, missing ? implied : first);
-    if (wanted && missing) render_message(s, implied, false);
+    if (wanted && missing) render_message(s, implied, false, false);
+}
+
+/* How many messages there are up to the user's last. */
+static size_t up_to_last_user(const tnn_chat_message *messages, size_t n) {
+    while (n > 0 && strcmp(messages[n - 1].role, "user") != 0)
+        n--;
+    return n;
 }
 
 /* Drops what is before the end of the last answer. */
@@ -280,12 +347,17 @@ tnn_status tnn_chat_render(const tnn_chat_template *c, const tnn_chat_message *m
     if (options->default_system) system = (tnn_gguf_str){options->default_system, strlen(options->default_system)};
     tnn_chat_message implied = {.role = "system", .content = system.data, .content_size = system.size};
     render_implied_system(&s, &implied, &messages[0]);
+    size_t asked = up_to_last_user(messages, n);
     for (size_t i = 0; i < n; i++)
-        render_message(&s, &messages[i], i + 1 == n);
+        render_message(&s, &messages[i], i + 1 == n, i >= asked);
     if (s.held) fail(&s, s.held, "needs a user message behind the one of the role");
     if (options->generation_prompt) {
         add_template(&s, c->format->answer_header, 0);
-        add_template(&s, options->answer_prefix ? options->answer_prefix : s.thought, 0);
+        if (options->answer_prefix) {
+            add_template(&s, options->answer_prefix, 0);
+        } else {
+            add_str(&s, s.thought);
+        }
     }
     if (s.status) {
         r->text.n = r->n_spans = 0;

@@ -110,7 +110,7 @@ static tnn_gguf_str without_lines_at_end(tnn_gguf_str text) {
  * the day is left out: a template has no clock.
  */
 static tnn_status find_smollm3_preamble(tnn_chat_template *c, tnn_gguf_str jinja, tnn_error *err) {
-    static const char persona[] = "You are a helpful AI assistant named SmolLM";
+    static const char persona[] = "You are a helpful AI assistant named SmolLM", unthinking[] = "<think>\n\n</think>\n";
     tnn_gguf_str cutoff = {0}, rest = jinja;
     tnn_status status = find_literal(c, &rest, "Knowledge Cutoff Date: ", &cutoff, err);
     if (status || cutoff.size == 0) return status;
@@ -122,11 +122,59 @@ static tnn_status find_smollm3_preamble(tnn_chat_template *c, tnn_gguf_str jinja
     c->preamble.size = (size_t)n;
     if (!c->preamble.data) return tnn__fail_nomem(err, "a chat template", (size_t)n);
     c->smollm3 = true;
+    c->unthinking = (tnn_gguf_str){unthinking, sizeof unthinking - 1};
     status = find_literal(c, &rest, persona, &c->default_system, err);
     if (!status) status = find_literal(c, &rest, persona, &c->unthinking_system, err);
     c->default_system = without_lines_at_end(c->default_system);
     c->unthinking_system = without_lines_at_end(c->unthinking_system);
     return status;
+}
+
+static const char *find_last(tnn_gguf_str text, const char *part) {
+    const char *last = NULL, *at;
+    for (tnn_gguf_str rest = text; (at = find(rest, part)) != NULL; rest = rest_from(rest, at + 1))
+        last = at;
+    return last;
+}
+
+/* The literal that holds the text at `at`, from there to its end. */
+static tnn_gguf_str literal_at(tnn_gguf_str text, const char *at) {
+    tnn_gguf_str literal = {at, 0}, rest = rest_from(text, at);
+    size_t most = rest.size < MESSAGE_MAX_BYTES ? rest.size : MESSAGE_MAX_BYTES;
+    while (literal.size < most && !memchr("'\"{", at[literal.size], 3))
+        literal.size++;
+    return literal;
+}
+
+/*
+ * What the template puts behind the generation prompt: literals from "<think>" on, of which those guarded by something
+ * else than enable_thinking are left alone. The default is the one without a condition, or in its "else".
+ */
+static tnn_status find_prompt_thoughts(tnn_chat_template *c, tnn_gguf_str jinja, tnn_error *err) {
+    const char *prompt = find_last(jinja, "add_generation_prompt"), *at;
+    if (!prompt) return TNN_OK;
+    tnn_gguf_str tail = rest_from(jinja, prompt);
+    tnn_status status = TNN_OK;
+    for (tnn_gguf_str rest = tail; !status && (at = find(rest, "<think>")) != NULL; rest = rest_from(rest, at + 1)) {
+        tnn_gguf_str literal = literal_at(rest, at), before = {tail.data, (size_t)(at - tail.data)};
+        tnn_gguf_str *to = find(literal, "</think>") ? &c->unthinking : &c->thinking;
+        const char *condition = find_last(before, "if ");
+        tnn_gguf_str guard = condition ? rest_from(before, condition) : (tnn_gguf_str){"", 0};
+        if (condition && !find(guard, "if enable_thinking")) continue;
+        status = copy_unescaped(c, literal, to, err);
+        if (!condition || find(guard, " else ")) c->thought = *to;
+    }
+    return status;
+}
+
+/* What Qwen3, Qwen3.5 and others do with the thoughts of a conversation. */
+static tnn_status find_thoughts(tnn_chat_template *c, tnn_gguf_str jinja, tnn_error *err) {
+    c->trims = find(jinja, "set content = render_content(message.content, true)|trim") != NULL; /* Qwen3.5 */
+    c->drops_thoughts = find(jinja, "split('</think>')[-1]") != NULL;
+    c->drops_lines = find(jinja, "split('</think>')[-1].lstrip('\\n')") != NULL;
+    bool qwen3 = find(jinja, "loop.last or (not loop.last and reasoning_content)") != NULL;
+    c->shows_last_thought = find(jinja, "'\\n</think>\\n\\n' + content") && (qwen3 || c->trims);
+    return find_prompt_thoughts(c, jinja, err);
 }
 
 /* The text of the eos token; many formats end a turn with it. */
@@ -159,10 +207,12 @@ static tnn_status load_jinja(tnn_chat_template *c, tnn_gguf_str jinja, tnn_error
                  other ? other : "");
         return fail_unknown(other ? why : "the chat template is not one tinynn recognises", err);
     }
-    if (strcmp(c->format->name, "chatml") == 0) {
-        bool smollm3 = find(jinja, "## Custom Instructions") && find(jinja, "Reasoning Mode: ");
-        return smollm3 ? find_smollm3_preamble(c, jinja, err) : find_default_system(c, jinja, err);
-    }
+    bool chatml = strcmp(c->format->name, "chatml") == 0;
+    if (chatml && find(jinja, "## Custom Instructions") && find(jinja, "Reasoning Mode: "))
+        return find_smollm3_preamble(c, jinja, err);
+    tnn_status status = find_thoughts(c, jinja, err);
+    if (status) return status;
+    if (chatml) return find_default_system(c, jinja, err);
     if (strcmp(c->format->name, "deepseek") == 0)
         return find_literal(c, &jinja, "You are an AI programming assistant", &c->default_system, err);
     return strcmp(c->format->name, "llama3") == 0 ? find_llama3_preamble(c, jinja, err) : TNN_OK;

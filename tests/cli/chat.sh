@@ -50,6 +50,27 @@ say 'hello\n' -n 3 --answer-prefix 'the end' --json
 expect_json 'd["messages"][1]["content"] == json.load(open("with"))["text"]'
 expect_error 2 '--answer-prefix' -- "$TNN" run tiny.gguf --raw -p hello --answer-prefix x
 
+# Thinking, by a template that tells how; it is judged before a model is opened.
+jinja="<|im_start|> {% if add_generation_prompt %}{% if enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+run_on="run tiny.gguf -p hello -n 3 --temp 0 --json"
+expect 0 "$TNN" $run_on --chat-template "$jinja" --answer-prefix '<think>
+
+</think>
+
+'
+cp out with
+expect 0 "$TNN" $run_on --chat-template "$jinja" --think off
+expect_json 'json.load(open("with"))["prompt_ids"] == d["prompt_ids"]'
+expect 0 "$TNN" $run_on --chat-template "$jinja" --think on
+expect_json 'json.load(open("with"))["prompt_tokens"] > d["prompt_tokens"]'
+say 'hello\n' -n 3 --chat-template "$jinja" --think off --json
+expect_json 'len(d["messages"]) == 2'
+expect_error 2 'does not tell how to have it think' -- "$TNN" $run_on --think off
+expect_error 2 '--think takes on or off' -- "$TNN" run missing.gguf -p hello --think maybe
+expect_error 2 '--think takes on or off' -- "$TNN" chat missing.gguf --think ''
+expect_error 2 'give one of them' -- "$TNN" run missing.gguf -p hello --think on --answer-prefix x
+expect_error 2 '--think' -- "$TNN" run tiny.gguf --raw -p hello --think on
+
 # The context limit is told; the conversation stays usable.
 say 'hello\nhello\n/reset\nhi\n' -n 100 --ignore-eos -c 40 --json
 expect_err 'context of 40 tokens is full'

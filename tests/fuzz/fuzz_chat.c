@@ -67,17 +67,29 @@ static void check_spans(const tnn_chat_template *c, const tnn_chat_message *mess
     tnn_chat_rendering_free(&r);
 }
 
+/* A format, or the template that does most with thoughts. */
+static tnn_chat_template *template_of(uint8_t choice) {
+    static const char thoughts[] = "<|im_start|> set content = render_content(message.content, true)|trim "
+                                   "split('</think>')[-1].lstrip('\\n') '\\n</think>\\n\\n' + content "
+                                   "{%- if add_generation_prompt %}{%- if enable_thinking is false %}"
+                                   "{{- '<think>\\n\\n</think>\\n\\n' }}{%- else %}{{- '<think>\\n' }}{%- endif %}";
+    int n_formats = 0;
+    while (tnn_chat_template_known(n_formats))
+        n_formats++;
+    int i = choice % (n_formats + 1);
+    tnn_chat_template *c;
+    require(tnn_chat_template_new(&c, gguf, i < n_formats ? tnn_chat_template_known(i) : thoughts, NULL, NULL) ==
+            TNN_OK);
+    return c;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!gguf) set_up();
     detect(data, size);
     if (size < 2) return 0;
-    int n_formats = 0;
-    while (tnn_chat_template_known(n_formats))
-        n_formats++;
-    tnn_chat_template *c;
-    require(tnn_chat_template_new(&c, gguf, tnn_chat_template_known(data[0] % n_formats), NULL, NULL) == TNN_OK);
+    tnn_chat_template *c = template_of(data[0]);
 
     const char *text = (const char *)data + 2;
     size_t n_text = size - 2, third = n_text / 3;

@@ -404,6 +404,139 @@ static void smollm3_preamble(void **state) {
     tnn_chat_template_free(c);
 }
 
+/*
+ * Thoughts: what the generation prompt ends with by default, with and without; what becomes of those in answers. The
+ * templates are cut down to what tells it.
+ */
+#define AFTER_THOUGHT "message.content.split('</think>')[-1]"
+#define SHOWN         "'\\n<think>\\n' + reasoning_content.strip('\\n') + '\\n</think>\\n\\n' + content"
+#define PROMPT        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+#define OPEN          "{{- '<think>\\n' }}"
+#define CLOSED        "{{- '<think>\\n\\n</think>\\n\\n' }}"
+
+static const struct {
+    const char *name, *jinja, *by_default, *on, *off; /* NULL: refused */
+    bool drops, shows;
+} thinkers[] = {
+    {"qwen3",
+     AFTER_THOUGHT ".lstrip('\\n') {%- if loop.last or (not loop.last and reasoning_content) %} " SHOWN PROMPT
+                   "{%- if enable_thinking is defined and enable_thinking is false %}" CLOSED "{%- endif %}",
+     "", "", "<think>\n\n</think>\n\n", true, true},
+    {"qwen3.5, thinks",
+     "{%- set content = render_content(message.content, true)|trim %}" AFTER_THOUGHT ".lstrip('\\n') " SHOWN PROMPT
+     "{%- if enable_thinking is defined and enable_thinking is false %}" CLOSED "{%- else %}" OPEN "{%- endif %}",
+     "<think>\n", "<think>\n", "<think>\n\n</think>\n\n", true, true},
+    {"qwen3.5, does not",
+     "{%- set content = render_content(message.content, true)|trim %}" AFTER_THOUGHT ".lstrip('\\n') " SHOWN PROMPT
+     "{%- if enable_thinking is defined and enable_thinking is true %}" OPEN "{%- else %}" CLOSED "{%- endif %}",
+     "<think>\n\n</think>\n\n", "<think>\n", "<think>\n\n</think>\n\n", true, true},
+    {"always",
+     AFTER_THOUGHT ".lstrip('\\n')"
+                   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}",
+     "<think>\n", "<think>\n", NULL, true, false},
+    {"only when asked", "split('</think>') " PROMPT "{%- if enable_thinking %}" OPEN, "", "<think>\n", NULL, false,
+     false},
+    {"by another rule", PROMPT "{%- if not quick %}" OPEN "{%- else %}" CLOSED, "", NULL, NULL, false, false},
+    {"before the prompt", OPEN PROMPT, "", NULL, NULL, false, false},
+};
+
+static void check_prompt(const tnn_chat_template *c, tnn_chat_thinking thinking, const char *thought) {
+    tnn_chat_options options = tnn_chat_options_default();
+    options.thinking = thinking;
+    options.default_system = "";
+    if (thought) {
+        char expected[256];
+        snprintf(expected, sizeof expected, "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n%s", thought);
+        check_rendering(c, conversation + 1, 1, &options, expected);
+        return;
+    }
+    tnn_chat_rendering r = {0};
+    tnn_error err;
+    assert_int_equal(tnn_chat_render(c, conversation + 1, 1, &options, &r, &err), TNN_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "--answer-prefix"));
+    assert_int_equal(r.text.n, 0);
+    tnn_chat_rendering_free(&r);
+}
+
+static void prompts_for_thoughts(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof thinkers / sizeof thinkers[0]; i++) {
+        char jinja[1024];
+        snprintf(jinja, sizeof jinja, "<|im_start|> %s", thinkers[i].jinja);
+        tnn_chat_template *c = make(jinja, NULL);
+        check_prompt(c, TNN_CHAT_THINKING_DEFAULT, thinkers[i].by_default);
+        check_prompt(c, TNN_CHAT_THINKING_ON, thinkers[i].on);
+        check_prompt(c, TNN_CHAT_THINKING_OFF, thinkers[i].off);
+        tnn_chat_template_free(c);
+    }
+}
+
+/* An answer before the user's last message and one behind it, with thoughts, without, and as a prompt leaves them. */
+static void thoughts_of_answers(void **state) {
+    (void)state;
+    static const struct {
+        tnn_chat_message first, last;
+        const char *dropped, *shown,
+            *as_it_is; /* the first where thoughts are dropped, the last where they are shown */
+    } known[] = {
+        {MESSAGE("assistant", "<think>\nI see\n</think>\n\nHi"), MESSAGE("assistant", "<think>\nWell\n</think>\n\nMe"),
+         "Hi", "<think>\nWell\n</think>\n\nMe", "<think>\nWell\n</think>\n\nMe"},
+        {MESSAGE("assistant", "I see\n</think>\n\nHi"), MESSAGE("assistant", "Well\n</think>\n\nMe"), "Hi",
+         "<think>\nWell\n</think>\n\nMe", "Well\n</think>\n\nMe"},
+        {MESSAGE("assistant", "Hi"), MESSAGE("assistant", "Me"), "Hi", "<think>\n\n</think>\n\nMe", "Me"},
+        {MESSAGE("assistant", "a</think>b</think>Hi"), MESSAGE("assistant", "x<think>y</think>z</think>Me"), "Hi",
+         "<think>\ny\n</think>\n\nMe", "x<think>y</think>z</think>Me"},
+        {MESSAGE("assistant", "I see</think>"), MESSAGE("assistant", ""), "", "<think>\n\n</think>\n\n", ""},
+    };
+    for (size_t i = 0; i < sizeof thinkers / sizeof thinkers[0]; i++) {
+        char jinja[1024], expected[512];
+        snprintf(jinja, sizeof jinja, "<|im_start|> %s", thinkers[i].jinja);
+        tnn_chat_template *c = make(jinja, NULL);
+        tnn_chat_options options = {.generation_prompt = false};
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
+            tnn_chat_message messages[4] = {conversation[1], known[k].first, conversation[3], known[k].last};
+            snprintf(expected, sizeof expected,
+                     "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n%.*s<|im_end|>\n"
+                     "<|im_start|>user\nWho are you<|im_end|>\n<|im_start|>assistant\n%s<|im_end|>\n",
+                     thinkers[i].drops ? 100 : (int)known[k].first.content_size,
+                     thinkers[i].drops ? known[k].dropped : known[k].first.content,
+                     thinkers[i].shows ? known[k].shown : known[k].as_it_is);
+            check_rendering(c, messages, 4, &options, expected);
+        }
+        tnn_chat_template_free(c);
+    }
+}
+
+/* What is learned: not an empty thought, nor a tag that the prompt already has. */
+static void thoughts_learned(void **state) {
+    (void)state;
+    static const struct {
+        int thinker;
+        tnn_chat_message answer;
+        const char *learned;
+    } known[] = {
+        {0, MESSAGE("assistant", "Me"), "Me<|im_end|>"},
+        {0, MESSAGE("assistant", "<think>\nWell</think>Me"), "<think>\nWell\n</think>\n\nMe<|im_end|>"},
+        {1, MESSAGE("assistant", "<think>\nWell</think>Me"), "Well\n</think>\n\nMe<|im_end|>"},
+        {1, MESSAGE("assistant", " Me\n"), "Me<|im_end|>"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        char jinja[1024], learned[256] = "";
+        snprintf(jinja, sizeof jinja, "<|im_start|> %s", thinkers[known[i].thinker].jinja);
+        tnn_chat_template *c = make(jinja, NULL);
+        tnn_chat_message messages[2] = {conversation[1], known[i].answer};
+        tnn_chat_rendering r = {0};
+        assert_int_equal(tnn_chat_render(c, messages, 2, NULL, &r, NULL), TNN_OK);
+        for (size_t k = 0; k < r.n_spans; k++) {
+            if (r.spans[k].flags & TNN_CHAT_ANSWER)
+                strncat(learned, r.text.data + r.spans[k].begin, r.spans[k].end - r.spans[k].begin);
+        }
+        assert_string_equal(learned, known[i].learned);
+        tnn_chat_rendering_free(&r);
+        tnn_chat_template_free(c);
+    }
+}
+
 static void llama_3_1_preamble(void **state) {
     (void)state;
     tnn_chat_template *c =
@@ -584,13 +717,14 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rendered_formats),         cmocka_unit_test(recognition),
-        cmocka_unit_test(not_recognised),           cmocka_unit_test(no_template),
-        cmocka_unit_test(default_system_message),   cmocka_unit_test(smollm3_preamble),
-        cmocka_unit_test(llama_3_1_preamble),       cmocka_unit_test(after_last_answer),
-        cmocka_unit_test(messages_that_do_not_fit), cmocka_unit_test(ids_and_mask),
-        cmocka_unit_test(contents_stay_text),       cmocka_unit_test(hostile_templates),
-        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(rendered_formats),       cmocka_unit_test(recognition),
+        cmocka_unit_test(not_recognised),         cmocka_unit_test(no_template),
+        cmocka_unit_test(default_system_message), cmocka_unit_test(smollm3_preamble),
+        cmocka_unit_test(prompts_for_thoughts),   cmocka_unit_test(thoughts_of_answers),
+        cmocka_unit_test(thoughts_learned),       cmocka_unit_test(llama_3_1_preamble),
+        cmocka_unit_test(after_last_answer),      cmocka_unit_test(messages_that_do_not_fit),
+        cmocka_unit_test(ids_and_mask),           cmocka_unit_test(contents_stay_text),
+        cmocka_unit_test(hostile_templates),      cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
