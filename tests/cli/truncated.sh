@@ -13,8 +13,11 @@ chat.stdin.write(b"hello\n")
 chat.stdin.flush()
 chat.stdout.read(1)
 os.truncate("tiny.gguf", 4096)
-chat.stdin.write(b"more\n" * 3)
-chat.stdin.close()
+try:
+    chat.stdin.write(b"more\n" * 3)
+    chat.stdin.close()
+except BrokenPipeError:  # it met the end of the file within its first answer
+    pass
 chat.stdout.read()
 sys.exit(chat.wait())
 PYTHON
