@@ -141,7 +141,7 @@ static const char *find_last(tnn_gguf_str text, const char *part) {
 static tnn_gguf_str literal_at(tnn_gguf_str text, const char *at) {
     tnn_gguf_str literal = {at, 0}, rest = rest_from(text, at);
     size_t most = rest.size < MESSAGE_MAX_BYTES ? rest.size : MESSAGE_MAX_BYTES;
-    while (literal.size < most && !memchr("'\"{", at[literal.size], 3))
+    while (literal.size < most && !strchr("'\"{", at[literal.size]))
         literal.size++;
     return literal;
 }
