@@ -12,11 +12,14 @@ typedef struct tnn__batch_forward {
     tnn_tensor *samples; /* NULL: no dropout */
     tnn_tensor *losses;  /* [n_rows] */
     tnn_tensor *hits;    /* [n_rows]: 1 where the target has the largest logit; NULL: not asked for */
+    tnn_store *joined;   /* of several pairs beside the output, as one; NULL: they are none or one */
+    tnn_tensor *joined_a, *joined_b;
 } tnn__batch_forward;
 
 typedef struct tnn__batch_forward_options {
     tnn_type compute_type; /* F32 or BF16 */
     bool recompute, hits;
+    bool join_pairs; /* beside the output, where a loss has room for one; they are copied, so nothing learns */
     float lora_dropout;
     uint64_t dropout_seed;
     const char *taps; /* globs, or NULL */

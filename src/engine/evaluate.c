@@ -53,7 +53,10 @@ static tnn_status open_forward(evaluating *e, tnn_model *m, tnn_error *err) {
     if (o->n_rows < 0 || o->n_rows > MAX_ROWS)
         return tnn__fail(err, TNN_E_ARG, "batches of %" PRId64 " tokens: give 1 to %" PRId64, o->n_rows, MAX_ROWS);
     tnn_session *s = tnn_model_session(m);
-    tnn__batch_forward_options options = {.compute_type = TNN_TYPE_F32, .hits = true, .taps = o->taps};
+    tnn__batch_forward_options options = {.compute_type = TNN_TYPE_F32,
+                                          .hits = true,
+                                          .join_pairs = true,
+                                          .taps = o->taps};
     int64_t n_rows = rows_of(e->data, o->n_rows);
     tnn_status status = tnn_batch_buffer_init(&e->batch, n_rows, &s->alloc, err);
     if (!status) status = tnn__batch_forward_build(&e->forward, s, tnn_model_arch(m), n_rows, &options, err);

@@ -123,16 +123,30 @@ expect_error 2 'no-such-template' -- "$TNN" eval tiny.gguf --data data --chat-te
 expect_error 2 'logits' 'matches no stage' -- "$TNN" eval tiny.gguf --data data --tap logits
 expect_error 2 'is the input' -- "$TNN" eval tiny.gguf --data data --tap embed --tap-out data/test.jsonl
 expect_error 2 '2 to 1048576' -- "$TNN" eval tiny.gguf --data data -c 16777216
-# Two adapters beside an output of its own: a loss has room for one, and the error says what to do.
+# Adapters beside an output of its own, one or several: the loss is that of the model they are merged into.
 printf 'the hero went home and he said that the time has come.\n' >text
-small="--batch-size 1 --max-seq-length 16 --iters 1"
+small="--batch-size 1 --max-seq-length 16"
 # shellcheck disable=SC2086
 expect 0 "$TNN" train scratch --text text --tokenizer tiny.gguf --d-model 32 --n-heads 2 --n-layers 1 --d-ff 32 --untied $small \
-    --out untied
+    --iters 1 --save-type F32 --out untied
+rank=2
 for name in a b; do
     # shellcheck disable=SC2086
-    expect 0 "$TNN" train lora untied/model.gguf --text text $small --lora-modules output --out pair-$name
+    expect 0 "$TNN" train lora untied/model.gguf --text text $small --iters 5 --learning-rate 0.05 --lora-modules output \
+        --lora-rank $rank --seed $rank --out pair-$name
+    rank=$((rank + 1))
 done
-expect 0 "$TNN" eval untied/model.gguf --data data --lora pair-a/adapter.gguf
-expect_error 2 'one low-rank pair beside output.weight' 'merge the others' -- \
-    "$TNN" eval untied/model.gguf --data data --lora pair-a/adapter.gguf --lora pair-b/adapter.gguf
+# merged LORA...: the loss with them is another than without, and that of the merged model.
+expect 0 "$TNN" eval untied/model.gguf --data data --json
+cp out without
+merged() {
+    expect 0 "$TNN" merge untied/model.gguf "$@" -o merged.gguf
+    expect 0 "$TNN" eval merged.gguf --data data --json
+    cp out merged
+    expect 0 "$TNN" eval untied/model.gguf --data data "$@" --json
+    expect_json "abs(d['loss'] / json.load(open('merged'))['loss'] - 1) < 1e-5"
+    expect_json "abs(d['loss'] / json.load(open('without'))['loss'] - 1) > 1e-3"
+}
+merged --lora pair-a/adapter.gguf
+merged --lora pair-a/adapter.gguf --lora pair-b/adapter.gguf
+merged --lora pair-b/adapter.gguf:0.5 --lora pair-a/adapter.gguf:2 --lora pair-b/adapter.gguf

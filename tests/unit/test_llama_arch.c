@@ -13,6 +13,7 @@
 #include <tinynn/adapter.h>
 #include <tinynn/export.h>
 #include <tinynn/seq.h>
+#include <tinynn/trainer.h>
 
 #include "llm/archs/llama_arch.h"
 #include "support/temp_dir.h"
@@ -266,6 +267,27 @@ static void test_attaching_pairs(void **state) {
     assert_int_equal(tnn_llama_arch_attach_lora(l.arch, "output.weight", a, b, 1.0f, &err), TNN_E_UNSUPPORTED);
     names("tied");
     assert_null(tnn_llama_arch_linear(l.arch, "output.weight"));
+    unload(&l);
+}
+
+/* A loss that is differentiated has room for one pair beside the output. */
+static void test_two_pairs_beside_the_output(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    tnn_trainer_options o = tnn_trainer_options_default();
+    tnn_trainer *t;
+    m.untied = true;
+    o.n_rows = T;
+    tiny_model_write(&m, temp_path(&dir, "m.gguf"));
+    loaded l = load_trainable("m.gguf");
+    const int64_t *ne = tnn_tensor_ne(tnn_llama_arch_linear(l.arch, "output.weight"));
+    tnn_tensor *a = take(l.store, "a", ne[0], 4, 0.3f), *b = take(l.store, "b", 4, ne[1], 0.3f);
+    ok(tnn_llama_arch_attach_lora(l.arch, "output.weight", a, b, 1.0f, &err));
+    ok(tnn_trainer_new(&t, session, l.arch, l.store, &o, &err));
+    tnn_trainer_free(t);
+    ok(tnn_llama_arch_attach_lora(l.arch, "output.weight", a, b, 1.0f, &err));
+    assert_int_equal(tnn_trainer_new(&t, session, l.arch, l.store, &o, &err), TNN_E_UNSUPPORTED);
+    names("one low-rank pair beside output.weight");
     unload(&l);
 }
 
@@ -683,6 +705,7 @@ int main(void) {
         cmocka_unit_test(test_out_of_turn),
         cmocka_unit_test(test_kinds_that_cannot_be_run),
         cmocka_unit_test(test_attaching_pairs),
+        cmocka_unit_test(test_two_pairs_beside_the_output),
         cmocka_unit_test(test_adapter_round_trip),
         cmocka_unit_test(test_adapters_that_are_refused),
         cmocka_unit_test(test_copies_go_into_f32),
