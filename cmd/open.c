@@ -69,7 +69,7 @@ int open_gguf(tnn_gguf **out, const char *path, const file_args *file) {
 }
 
 /* The folder that holds a path, malloc'd; NULL without memory. */
-static char *folder_of(const char *path) {
+static char *parent_of(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = strdup(slash ? path : ".");
     if (folder && slash) folder[slash == path ? 1 : slash - path] = 0;
@@ -91,7 +91,7 @@ int check_new_folder(const char *path) {
     if (!*path) return ui_error(UI_USAGE, "the name of the folder to write into is empty");
     char *folder = strdup(path);
     while (folder && stat(folder, &st) != 0 && errno == ENOENT && strcmp(folder, ".") != 0) {
-        char *above = folder_of(folder);
+        char *above = parent_of(folder);
         free(folder);
         folder = above;
     }
@@ -105,7 +105,7 @@ int check_output(const char *path) {
     if (!*path) return ui_error(UI_USAGE, "the name of the output file is empty");
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return ui_error(UI_USAGE, "%s is there and no ordinary file; name another", path);
-    char *folder = folder_of(path);
+    char *folder = parent_of(path);
     int code = folder ? check_folder(path, folder) : ui_error(UI_FAILURE, "out of memory");
     free(folder);
     return code;
@@ -148,7 +148,7 @@ int check_not_read(const char *out, const file_args *file, const adapter_args *a
 }
 
 static bool stat_folder(const char *path, struct stat *st) {
-    char *folder = folder_of(path);
+    char *folder = parent_of(path);
     bool found = folder && stat(folder, st) == 0;
     free(folder);
     return found;

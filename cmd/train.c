@@ -111,7 +111,7 @@ static void name_run(const train_args *args, char *out, size_t size) {
         snprintf(out + n, size - (size_t)n, "-%d", i);
 }
 
-static int check_folder(const char *out) {
+static int check_run_folder(const char *out) {
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/config.json", out);
     if (n < 0 || (size_t)n >= sizeof path) return ui_error(UI_USAGE, "--out: the path is too long");
@@ -308,7 +308,7 @@ static int train_anew(const train_args *args, tnn_session *s) {
         name_run(args, named, sizeof named);
         out = named;
     }
-    if (code == UI_OK && !args->plan) code = check_folder(out);
+    if (code == UI_OK && !args->plan) code = check_run_folder(out);
     if (code == UI_OK) code = find_files(&p, &config);
     double start = ui_seconds();
     if (code == UI_OK && tnn_run_new(&r, s, &config, &err) != TNN_OK) code = ui_fail(&err);

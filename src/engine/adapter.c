@@ -8,6 +8,7 @@
 
 #include "base/checksum.h"
 #include "engine/model.h"
+#include "gguf/str.h"
 
 #define SUFFIX_A ".lora_a"
 #define SUFFIX_B ".lora_b"
@@ -66,16 +67,12 @@ typedef struct adapter_file {
     tnn_error *err; /* never NULL */
 } adapter_file;
 
-static bool str_is(tnn_gguf_str s, const char *text) {
-    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
-}
-
 static tnn_status check_header(adapter_file *f, const char *path) {
     tnn_gguf_str type = {"", 0}, kind = {"", 0}, arch = {"", 0};
     const char *model_arch = tnn_model_hparams(f->model)->arch;
     tnn_status status = tnn_gguf_get_str(f->g, "general.type", &type, f->err);
     if (status && status != TNN_E_NOTFOUND) return status;
-    if (!str_is(type, "adapter")) {
+    if (!tnn__str_is(type, "adapter")) {
         return tnn__fail(f->err, TNN_E_FORMAT, "%s is no adapter (general.type is not \"adapter\")", path);
     }
     status = tnn_gguf_get_str(f->g, "adapter.type", &kind, f->err);
@@ -83,9 +80,9 @@ static tnn_status check_header(adapter_file *f, const char *path) {
     if (status == TNN_E_NOTFOUND)
         return tnn__fail(f->err, TNN_E_FORMAT, "%s: adapter.type or general.architecture is missing", path);
     if (status) return status;
-    if (!str_is(kind, "lora"))
+    if (!tnn__str_is(kind, "lora"))
         return tnn__fail(f->err, TNN_E_UNSUPPORTED, "%s: only adapters of type \"lora\" are known", path);
-    if (!str_is(arch, model_arch)) {
+    if (!tnn__str_is(arch, model_arch)) {
         return tnn__fail(f->err, TNN_E_UNSUPPORTED, "%s was made for the architecture \"%.*s\"; this model is \"%s\"",
                          path, (int)(arch.size < 32 ? arch.size : 32), arch.data, model_arch);
     }
@@ -100,7 +97,8 @@ static tnn_status check_header(adapter_file *f, const char *path) {
 static void check_base(const adapter_file *f, const char *path) {
     char digits[DIGITS];
     tnn_gguf_str want, name = {"", 0};
-    if (tnn_gguf_get_str(f->g, NORMS_KEY, &want, NULL) || !norms_of(f->model->gguf, digits) || str_is(want, digits)) {
+    if (tnn_gguf_get_str(f->g, NORMS_KEY, &want, NULL) || !norms_of(f->model->gguf, digits) ||
+        tnn__str_is(want, digits)) {
         return;
     }
     bool named = tnn_gguf_get_str(f->g, BASE_NAME_KEY, &name, NULL) == TNN_OK;
@@ -108,7 +106,7 @@ static void check_base(const adapter_file *f, const char *path) {
         f->model->session, TNN_LOG_WARN,
         "%s was trained over other weights than this model's, and may not fit it; use it with its own model%s%.*s%s, "
         "of any quantisation",
-        path, named ? ", \"" : "", (int)(name.size < 64 ? name.size : 64), name.data, named ? "\"" : "");
+        path, named ? ", \"" : "", tnn__str_shown(name), name.data, named ? "\"" : "");
 }
 
 /* A copy in F32 under a name of its own. */

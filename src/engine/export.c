@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "llm/archs/llama_arch.h"
 
 typedef struct exporter {
@@ -161,11 +162,6 @@ typedef struct item {
     bool as_trained; /* F32, whatever the type of matrices */
 } item;
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 static void set_name(item *it, const char *name) {
     size_t n = strlen(name) - (it->from_log ? strlen(TNN__LOG_SUFFIX) : 0);
     snprintf(it->name, sizeof it->name, "%.*s", (int)n, name);
@@ -187,8 +183,8 @@ static bool item_at(const exporter *e, int64_t i, item *out) {
     *out = (item){
         .t = t,
         .folded = a->w_proj && t == a->token_embed,
-        .from_log = ends_with(name, ".ssm_a" TNN__LOG_SUFFIX),
-        .as_trained = ends_with(name, ".ssm_conv1d.weight"),
+        .from_log = tnn__ends_with(name, ".ssm_a" TNN__LOG_SUFFIX),
+        .as_trained = tnn__ends_with(name, ".ssm_conv1d.weight"),
     };
     set_name(out, name);
     return t != a->w_proj;

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/ascii.h"
 #include "base/error.h"
+#include "gguf/str.h"
 
 typedef struct file_type_name {
     uint32_t number;
@@ -269,8 +270,7 @@ static tnn_status hparam(const tnn_gguf *g, const char *key, int64_t missing, in
 
 static bool arch_is(const tnn_gguf *g, const char *name) {
     tnn_gguf_str arch;
-    return tnn_gguf_get_str(g, "general.architecture", &arch, NULL) == TNN_OK && arch.size == strlen(name) &&
-           memcmp(arch.data, name, arch.size) == 0;
+    return tnn_gguf_get_str(g, "general.architecture", &arch, NULL) == TNN_OK && tnn__str_is(arch, name);
 }
 
 static tnn_status read_mix(mix *m, const tnn_gguf *g, tnn_error *err) {

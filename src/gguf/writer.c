@@ -15,6 +15,7 @@
 #include "gguf/format.h"
 #include "gguf/names.h"
 #include "gguf/reader.h"
+#include "gguf/str.h"
 
 typedef struct entry {
     tnn_gguf_str key;
@@ -292,19 +293,14 @@ tnn_status tnn_gguf_set_str_array(tnn_gguf_writer *w, const char *key, const tnn
     return set_entry(w, e);
 }
 
-static bool has_prefix(tnn_gguf_str s, const char *prefix) {
-    size_t n = strlen(prefix);
-    return s.size >= n && memcmp(s.data, prefix, n) == 0;
-}
-
 tnn_status tnn_gguf_copy_kv(tnn_gguf_writer *w, const tnn_gguf *g, const char *const *skip_prefixes, int n) {
     tnn_status status = check_open_for_declarations(w, "metadata of another file");
     for (size_t i = 0; status == TNN_OK && i < g->n_kv; i++) {
         const tnn__gguf_kv *kv = &g->kvs[i];
         entry e = {.key = tnn_gguf_key(g, (int64_t)i), .type = kv->type};
-        bool skipped = has_prefix(e.key, "split.");
+        bool skipped = tnn__str_starts(e.key, "split.");
         for (int s = 0; s < n && !skipped; s++) {
-            skipped = has_prefix(e.key, skip_prefixes[s]);
+            skipped = tnn__str_starts(e.key, skip_prefixes[s]);
         }
         if (skipped) continue;
         uint8_t *value = new_value(w, &e, kv->value_size);

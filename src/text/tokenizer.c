@@ -11,33 +11,25 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
-
-static bool equals(tnn_gguf_str s, const char *text) {
-    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
-}
-
-/* Printable part of a string of the file, for error texts. */
-static int shown(tnn_gguf_str s) {
-    return (int)(s.size < 64 ? s.size : 64);
-}
+#include "gguf/str.h"
 
 static tnn_status load_kind(tnn_tokenizer *t, const tnn_gguf *g, tnn_error *err) {
     tnn_gguf_str model = {0};
     tnn_status status = tnn_gguf_get_str(g, "tokenizer.ggml.model", &model, err);
-    if (status == TNN_E_NOTFOUND || (!status && (equals(model, "none") || equals(model, "no_vocab")))) {
+    if (status == TNN_E_NOTFOUND || (!status && (tnn__str_is(model, "none") || tnn__str_is(model, "no_vocab")))) {
         return tnn__fail(err, TNN_E_NOTFOUND, "this model has no tokenizer (%s): give token ids with --prompt-ids",
                          status ? "no key tokenizer.ggml.model" : "tokenizer.ggml.model is none");
     }
     if (status) return status;
-    if (equals(model, "gpt2")) {
+    if (tnn__str_is(model, "gpt2")) {
         t->kind = TNN_TOKENIZER_BPE;
-    } else if (equals(model, "llama")) {
+    } else if (tnn__str_is(model, "llama")) {
         t->kind = TNN_TOKENIZER_SPM;
     } else {
         return tnn__fail(err, TNN_E_UNSUPPORTED,
                          "tokenizer.ggml.model '%.*s' is not supported: gpt2 and llama are; give token ids with "
                          "--prompt-ids",
-                         shown(model), model.data);
+                         tnn__str_shown(model), model.data);
     }
     return TNN_OK;
 }
@@ -60,7 +52,7 @@ static tnn_status load_pre(tnn_tokenizer *t, const tnn_gguf *g, tnn_error *err) 
     return tnn__fail(
         err, TNN_E_UNSUPPORTED,
         "unknown pre-tokenizer '%.*s' (tokenizer.ggml.pre): give token ids with --prompt-ids; known are %s",
-        shown(name), name.data, known);
+        tnn__str_shown(name), name.data, known);
 }
 
 /* Index of an array key with at least n elements of an accepted type; -1 where absent. */

@@ -10,6 +10,7 @@
 #include <tinynn/llama_arch.h>
 
 #include "base/error.h"
+#include "gguf/str.h"
 
 /* What sets one architecture of the family apart from llama. */
 typedef struct family {
@@ -133,20 +134,16 @@ static tnn_gguf_str read_str(reader *r, const char *name) {
     return s;
 }
 
-static bool str_is(tnn_gguf_str s, const char *text) {
-    return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
-}
-
 static const family *find_family(const tnn_gguf *g, tnn_error *err) {
     tnn_gguf_str arch = {"", 0};
     tnn_status status = tnn_gguf_get_str(g, "general.architecture", &arch, err);
     if (status == TNN_E_NOTFOUND) tnn__fail(err, TNN_E_FORMAT, "metadata general.architecture is missing");
     if (status) return NULL;
     for (size_t i = 0; i < N_FAMILIES; i++) {
-        if (str_is(arch, families[i].name)) return &families[i];
+        if (tnn__str_is(arch, families[i].name)) return &families[i];
     }
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        if (!str_is(arch, refused[i].name)) continue;
+        if (!tnn__str_is(arch, refused[i].name)) continue;
         tnn__fail(err, TNN_E_UNSUPPORTED, "architecture \"%s\" is not run by tinynn: %s", refused[i].name,
                   refused[i].why);
         return NULL;
@@ -155,8 +152,8 @@ static const family *find_family(const tnn_gguf *g, tnn_error *err) {
     for (size_t i = 0, at = 0; i < N_FAMILIES; i++) {
         at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", families[i].name);
     }
-    tnn__fail(err, TNN_E_UNSUPPORTED, "architecture \"%.*s\" is not known; tinynn runs %s",
-              (int)(arch.size < 64 ? arch.size : 64), arch.data, known);
+    tnn__fail(err, TNN_E_UNSUPPORTED, "architecture \"%.*s\" is not known; tinynn runs %s", tnn__str_shown(arch),
+              arch.data, known);
     return NULL;
 }
 
@@ -175,8 +172,8 @@ static void read_vocab(reader *r, int64_t *n_vocab) {
 /* Scaling of the rotation: facts of "linear" and "yarn"; llama3's is the tensor rope_freqs. */
 static void read_rope_scaling(reader *r, const tnn_llama_hparams *hp, tnn_rope_config *rope) {
     tnn_gguf_str type = read_str(r, "rope.scaling.type");
-    bool yarn = str_is(type, "yarn");
-    if (type.size > 0 && !yarn && !str_is(type, "linear") && !str_is(type, "none")) {
+    bool yarn = tnn__str_is(type, "yarn");
+    if (type.size > 0 && !yarn && !tnn__str_is(type, "linear") && !tnn__str_is(type, "none")) {
         if (!r->status) {
             r->status = tnn__fail(r->err, TNN_E_UNSUPPORTED,
                                   "RoPE scaling \"%.*s\" is not supported; none, linear and yarn are",
@@ -188,7 +185,7 @@ static void read_rope_scaling(reader *r, const tnn_llama_hparams *hp, tnn_rope_c
     if (!read_float(r, "rope.scaling.factor", 0.0, 1e6, &factor) || factor == 0.0f) {
         read_float(r, "rope.scale_linear", 0.0, 1e6, &factor);
     }
-    if (factor > 0.0f && !str_is(type, "none")) rope->freq_scale = 1.0f / factor;
+    if (factor > 0.0f && !tnn__str_is(type, "none")) rope->freq_scale = 1.0f / factor;
     read_float(r, "rope.scaling.attn_factor", 0.0, 1e3, &rope->attn_factor);
     int64_t original = hp->n_ctx_train;
     read_int(r, "rope.scaling.original_context_length", 1, INT32_MAX, &original);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/rng.h"
 #include "core/tensor.h"
 #include "llm/archs/llama_arch.h"
@@ -90,11 +91,6 @@ tnn_status tnn_llama_arch_alloc_blocks_trainable_f32(tnn_llama_arch *a, tnn_stor
     return m.status;
 }
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 /*
  * Gated DeltaNet as flash-linear-attention begins: A uniform in (0, 16), time steps dt log-uniform in [0.001, 0.1], of
  * which the inverse of softplus is stored; the convolution as PyTorch does. False: t is nothing of these.
@@ -102,18 +98,18 @@ static bool ends_with(const char *s, const char *end) {
 static bool fill_gdn(const tnn_tensor *t, uint64_t seed, float *values, int64_t n) {
     const char *name = tnn_tensor_name(t);
     uint64_t stream = tnn__hash_str(name);
-    if (ends_with(name, ".ssm_a" TNN__LOG_SUFFIX)) {
+    if (tnn__ends_with(name, ".ssm_a" TNN__LOG_SUFFIX)) {
         tnn__fill_uniform(seed, stream, values, n, 1e-4f, 16.0f);
         for (int64_t i = 0; i < n; i++) {
             values[i] = logf(values[i]);
         }
-    } else if (ends_with(name, ".ssm_dt.bias")) {
+    } else if (tnn__ends_with(name, ".ssm_dt.bias")) {
         tnn__fill_uniform(seed, stream, values, n, logf(0.001f), logf(0.1f));
         for (int64_t i = 0; i < n; i++) {
             float dt = expf(values[i]);
             values[i] = dt + logf(-expm1f(-dt));
         }
-    } else if (ends_with(name, ".ssm_conv1d.weight")) {
+    } else if (tnn__ends_with(name, ".ssm_conv1d.weight")) {
         float bound = 1.0f / sqrtf((float)tnn_tensor_ne(t)[0]);
         tnn__fill_uniform(seed, stream, values, n, -bound, bound);
     } else {
@@ -126,14 +122,14 @@ static void fill_random(const tnn_llama_arch *a, const tnn_tensor *t, uint64_t s
     const char *name = tnn_tensor_name(t);
     if (fill_gdn(t, seed, values, n)) return;
     if (t->n_dims == 1) {
-        float value = ends_with(name, ".bias") ? 0.0f : 1.0f;
+        float value = tnn__ends_with(name, ".bias") ? 0.0f : 1.0f;
         for (int64_t i = 0; i < n; i++) {
             values[i] = value;
         }
         return;
     }
-    bool into_residual = ends_with(name, ".attn_output.weight") || ends_with(name, ".ssm_out.weight") ||
-                         ends_with(name, ".ffn_down.weight");
+    bool into_residual = tnn__ends_with(name, ".attn_output.weight") || tnn__ends_with(name, ".ssm_out.weight") ||
+                         tnn__ends_with(name, ".ffn_down.weight");
     float deviation = into_residual ? 0.02f / sqrtf(2.0f * (float)a->n_layers) : 0.02f;
     tnn__fill_normal(seed, tnn__hash_str(name), values, n, 0.0f, deviation);
 }
