@@ -15,20 +15,14 @@
 
 #include <tinynn/tnn.h>
 
+#include "support/session.h"
+
 #define DATA TNN_TEST_SOURCE_DIR "/golden/data/"
 
 static tnn_error err;
 
 static void ok(tnn_status status) {
     if (status) fail_msg("%s", err.text);
-}
-
-static tnn_session *open_session(int n_threads) {
-    tnn_session *s;
-    tnn_session_options o = tnn_session_options_default();
-    o.n_threads = n_threads;
-    ok(tnn_session_new(&s, &o, &err));
-    return s;
 }
 
 /* --- the op --- */

@@ -15,20 +15,14 @@
 
 #include <tinynn/tnn.h>
 
+#include "support/session.h"
+
 #define DATA TNN_TEST_SOURCE_DIR "/golden/data/"
 
 static tnn_error err;
 
 static void ok(tnn_status status) {
     if (status) fail_msg("%s", err.text);
-}
-
-static tnn_session *open_session(int n_threads) {
-    tnn_session *s;
-    tnn_session_options o = tnn_session_options_default();
-    o.n_threads = n_threads;
-    ok(tnn_session_new(&s, &o, &err));
-    return s;
 }
 
 /* --- steps --- */
@@ -66,12 +60,11 @@ static void follow(const tnn_gguf *g, const char *name) {
     ok(tnn_gguf_get_f32(g, "muon.lr", &hyper[0], &err));
     ok(tnn_gguf_get_f32(g, "muon.momentum", &hyper[1], &err));
     ok(tnn_gguf_get_f32(g, "muon.decay", &hyper[2], &err));
-    ok(tnn_store_new(&st, s, &err));
+    new_graph(s, &st, &graph);
     tnn_tensor *value = tnn_store_tensor(st, "value", TNN_TYPE_F32, 2, start->ne, &err),
                *grad = tnn_store_tensor(st, "grad", TNN_TYPE_F32, 2, start->ne, &err),
                *m = tnn_store_tensor(st, "m", TNN_TYPE_F32, 2, start->ne, &err);
     ok(tnn_tensor_write(value, 0, start->data, start->n_bytes, &err));
-    ok(tnn_graph_new(&graph, s, &err));
     tnn_tensor *input = tnn_input(graph, "hyper", TNN_TYPE_F32, 1, &n_hyper);
     tnn_muon(graph, value, grad, m, input);
     ok(tnn_graph_plan(&plan, graph, &err));
@@ -110,13 +103,12 @@ static void test_no_gradient(void **state) {
     const int64_t ne[2] = {3, 2}, n_hyper = 4;
     const float hyper[4] = {0.5f, 0.9f, 0.2f, 1.0f}, start[6] = {1, 2, 3, 4, 5, 6};
     float end[6];
-    ok(tnn_store_new(&st, s, &err));
+    new_graph(s, &st, &g);
     tnn_tensor *t[3];
     for (int i = 0; i < 3; i++) {
         t[i] = tnn_store_tensor(st, "", TNN_TYPE_F32, 2, ne, &err);
     }
     ok(tnn_tensor_write(t[0], 0, start, sizeof start, &err));
-    ok(tnn_graph_new(&g, s, &err));
     tnn_tensor *input = tnn_input(g, "hyper", TNN_TYPE_F32, 1, &n_hyper);
     tnn_muon(g, t[0], t[1], t[2], input);
     ok(tnn_graph_plan(&plan, g, &err));
@@ -138,10 +130,9 @@ static void test_refusals(void **state) {
     tnn_store *st;
     tnn_graph *g;
     const int64_t ne[2] = {3, 2}, other[2] = {2, 3}, n_hyper = 4;
-    ok(tnn_store_new(&st, s, &err));
+    new_graph(s, &st, &g);
     tnn_tensor *a = tnn_store_tensor(st, "a", TNN_TYPE_F32, 2, ne, &err),
                *b = tnn_store_tensor(st, "b", TNN_TYPE_F32, 2, other, &err);
-    ok(tnn_graph_new(&g, s, &err));
     tnn_muon(g, a, b, a, tnn_input(g, "hyper", TNN_TYPE_F32, 1, &n_hyper));
     assert_int_equal(tnn_graph_status(g, &err), TNN_E_SHAPE);
     assert_non_null(strstr(err.text, "muon"));

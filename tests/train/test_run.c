@@ -29,6 +29,7 @@
 #include "recipes/run.h"
 #include "support/checked_file.h"
 #include "support/faulty_files.h"
+#include "support/session.h"
 #include "support/temp_dir.h"
 
 static temp_dir dir;
@@ -138,15 +139,6 @@ static tnn_train_config tiny_config(char text_path[600]) {
     c.val_batches = 3;
     c.save_every = 5;
     return c;
-}
-
-static tnn_session *open_session(int n_threads) {
-    tnn_session *s;
-    tnn_error err;
-    tnn_session_options o = tnn_session_options_default();
-    o.n_threads = n_threads;
-    if (tnn_session_new(&s, &o, &err)) fail_msg("%s", err.text);
-    return s;
 }
 
 /* Goes on with the run in the folder, or begins it. */

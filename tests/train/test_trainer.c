@@ -18,20 +18,12 @@
 #include <tinynn/trainer.h>
 
 #include "base/rng.h"
+#include "support/session.h"
 #include "support/temp_dir.h"
 
 #define DATA TNN_TEST_SOURCE_DIR "/golden/data/"
 
 enum { ROWS = 48, VOCAB = 32 };
-
-static tnn_session *open_session(int n_threads) {
-    tnn_session *s;
-    tnn_error err;
-    tnn_session_options o = tnn_session_options_default();
-    o.n_threads = n_threads;
-    if (tnn_session_new(&s, &o, &err)) fail_msg("%s", err.text);
-    return s;
-}
 
 /* Whether the first of the two layers is Gated DeltaNet. */
 static bool is_hybrid(const char *arch) {

@@ -18,20 +18,7 @@
 
 #include "base/rng.h"
 #include "core/graph.h"
-
-static tnn_session *open_session(int n_threads) {
-    tnn_session_options o = tnn_session_options_default();
-    o.n_threads = n_threads;
-    tnn_session *s;
-    tnn_error err;
-    if (tnn_session_new(&s, &o, &err)) fail_msg("%s", err.text);
-    return s;
-}
-
-static void new_graph(tnn_session *s, tnn_store **st, tnn_graph **g) {
-    assert_int_equal(tnn_store_new(st, s, NULL), TNN_OK);
-    assert_int_equal(tnn_graph_new(g, s, NULL), TNN_OK);
-}
+#include "support/session.h"
 
 static tnn_tensor *weight(tnn_store *st, const char *name, int64_t n0, int64_t n1, uint64_t seed) {
     int64_t n = n0 * n1;
