@@ -417,6 +417,7 @@ static void blocks(const tnn__kernels *k) {
         check_blocks(k, 3, 3, all[i].n_rows, all[i].border);
     }
     check_blocks(k, 16, 1, 1030, 3);
+    check_blocks(k, 32, 0, 1030, 3); /* a panel of the widest vectors */
 }
 
 /* --- what is hard --- */
