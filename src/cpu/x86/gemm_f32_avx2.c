@@ -1,26 +1,21 @@
 /*
  * Matrix product with F32 activations and F32, F16 or BF16 weights.
  *
- * Many columns: after BLIS (Van Zee and van de Geijn 2015). K is cut into
- * blocks; a block of W is packed into panels of 16 rows, k fastest but one,
- * that stay in L2; a tile of 16 rows by 6 columns lives in 12 registers. x is
- * read in place. Each tile sums its block of K from zero and then adds to y, so
- * the order along K depends on n_in alone.
- *
- * Few columns: bound by reading W, so nothing is packed. Dot products of 4 rows
- * by up to 3 columns, eight partial sums each.
+ * Many columns: after BLIS (Van Zee and van de Geijn 2015). K is cut into blocks; a block of W is packed into panels of
+ * 16 rows, k fastest but one, that stay in L2; a tile of 16 rows by 6 columns lives in 12 registers. x is read in
+ * place. Each tile sums its block of K from zero and then adds to y, so the order along K depends on n_in alone. Few
+ * columns: dot products.
  */
 #define TNN__WIDE 0
 #include "cpu/x86/vec_f32.h"
 
 #include "cpu/kernels.h"
+#include "cpu/vec/gemm_dot.h"
 #include "cpu/vec/gemm_tile.h"
 #include "cpu/x86/init.h"
 
 enum {
     KC = 256,            /* longest block of K: a panel is 16 KiB */
-    DOT_COLS = 3,        /* columns of a dot product tile */
-    DOT_ROWS = 4,        /* rows */
     DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
 };
 
@@ -56,74 +51,6 @@ TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a, int64_t row
                               a->bias ? a->bias + row : NULL, a->y + row, a->y_stride);
         }
     }
-}
-
-/* y[j][i] for r rows from w on, `apart` rows from one to the next, and n
- * columns. */
-TNN__INLINE void dot_tile(tnn_type type, int r, int n, const char *w, size_t row_bytes, int64_t apart, int64_t n_in,
-                          const float *x, int64_t x_stride, const float *bias, float *y, int64_t y_stride) {
-    const size_t w_stride = row_bytes * (size_t)apart;
-    __m256 acc[DOT_COLS][DOT_ROWS];
-    TNN__UNROLL
-    for (int j = 0; j < n; j++)
-        TNN__UNROLL
-    for (int i = 0; i < r; i++)
-        acc[j][i] = _mm256_setzero_ps();
-    int64_t k = 0;
-    for (; k + 8 <= n_in; k += 8) {
-        __m256 xs[DOT_COLS];
-        TNN__UNROLL
-        for (int j = 0; j < n; j++)
-            xs[j] = _mm256_loadu_ps(x + j * x_stride + k);
-        TNN__UNROLL
-        for (int i = 0; i < r; i++) {
-            __m256 wi = load8(type, w + (size_t)i * w_stride + (size_t)k * elem_bytes(type));
-            TNN__UNROLL
-            for (int j = 0; j < n; j++)
-                acc[j][i] = _mm256_fmadd_ps(wi, xs[j], acc[j][i]);
-        }
-    }
-    if (k < n_in) {
-        TNN__UNROLL
-        for (int i = 0; i < r; i++) {
-            __m256 wi = load_tail(type, w + (size_t)i * w_stride + (size_t)k * elem_bytes(type), n_in - k);
-            TNN__UNROLL
-            for (int j = 0; j < n; j++)
-                acc[j][i] = _mm256_fmadd_ps(wi, load_tail(TNN_TYPE_F32, x + j * x_stride + k, n_in - k), acc[j][i]);
-        }
-    }
-    TNN__UNROLL
-    for (int j = 0; j < n; j++)
-        TNN__UNROLL
-    for (int i = 0; i < r; i++)
-        y[j * y_stride + i * apart] = sum8(acc[j][i]) + (bias ? bias[i * apart] : 0.0f);
-}
-
-/* A tile of r rows from row i on, for all columns. */
-TNN__INLINE void dot_rows(tnn_type type, int r, const tnn__gemm_args *a, int64_t i, int64_t apart) {
-    const char *w = (const char *)a->w + (size_t)i * a->row_bytes;
-    const float *bias = a->bias ? a->bias + i : NULL;
-    for (int64_t t = 0; t < a->n_cols; t += DOT_COLS) {
-        const float *x = a->x + t * a->x_stride;
-        float *y = a->y + t * a->y_stride + i;
-        int64_t left = a->n_cols - t;
-        if (left == 1)
-            dot_tile(type, r, 1, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
-        else if (left == 2)
-            dot_tile(type, r, 2, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
-        else
-            dot_tile(type, r, DOT_COLS, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
-    }
-}
-
-/* The rows of a tile come from different parts of the task: each is a long
- * stream that the processor reads ahead. */
-TNN__INLINE void gemm_dot(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1) {
-    int64_t apart = (row1 - row0) / DOT_ROWS;
-    for (int64_t i = row0; i < row0 + apart; i++)
-        dot_rows(type, DOT_ROWS, a, i, apart);
-    for (int64_t i = row0 + apart * DOT_ROWS; i < row1; i++)
-        dot_rows(type, 1, a, i, 1);
 }
 
 TNN__INLINE void gemm(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1, void *scratch) {

@@ -3,11 +3,11 @@
  * products for few. See gemm_f32_avx2.c.
  */
 #include "cpu/x86/gemm_avx512.h"
+
+#include "cpu/vec/gemm_dot.h"
 #include "cpu/x86/init.h"
 
 enum {
-    DOT_COLS = 4,        /* columns of a dot product tile */
-    DOT_ROWS = 4,        /* rows */
     DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
 };
 
@@ -71,75 +71,6 @@ TNN__INLINE void gemm_packed(tnn_type type, const tnn__gemm_args *a, int64_t row
             packed_block(a, row, rows, k0, kc, panels);
         }
     }
-}
-
-/* --- few columns --- */
-
-/* y[j][i] for r rows from w on, `apart` rows from one to the next, and n columns. */
-TNN__INLINE void dot_tile(tnn_type type, int r, int n, const char *w, size_t row_bytes, int64_t apart, int64_t n_in,
-                          const float *x, int64_t x_stride, const float *bias, float *y, int64_t y_stride) {
-    const size_t w_stride = row_bytes * (size_t)apart;
-    vf acc[DOT_COLS][DOT_ROWS];
-    TNN__UNROLL
-    for (int j = 0; j < n; j++) {
-        TNN__UNROLL
-        for (int i = 0; i < r; i++)
-            acc[j][i] = vf_zero();
-    }
-    for (int64_t k = 0; k < n_in; k += LANES) {
-        int64_t left = n_in - k;
-        vf xs[DOT_COLS];
-        TNN__UNROLL
-        for (int j = 0; j < n; j++)
-            xs[j] = vf_load_some(x + j * x_stride + k, vm_first(left));
-        TNN__UNROLL
-        for (int i = 0; i < r; i++) {
-            const char *p = w + (size_t)i * w_stride + (size_t)k * elem_bytes(type);
-            vf wi = left >= LANES ? vf_load_elems(type, p) : vf_load_tail(type, p, left);
-            TNN__UNROLL
-            for (int j = 0; j < n; j++)
-                acc[j][i] = vf_fma(wi, xs[j], acc[j][i]);
-        }
-    }
-    TNN__UNROLL
-    for (int j = 0; j < n; j++) {
-        TNN__UNROLL
-        for (int i = 0; i < r; i++)
-            y[j * y_stride + i * apart] = vf_sum(acc[j][i]) + (bias ? bias[i * apart] : 0.0f);
-    }
-}
-
-/* A tile of r rows from row i on, for all columns. */
-TNN__INLINE void dot_rows(tnn_type type, int r, const tnn__gemm_args *a, int64_t i, int64_t apart) {
-    const char *w = (const char *)a->w + (size_t)i * a->row_bytes;
-    const float *bias = a->bias ? a->bias + i : NULL;
-    for (int64_t t = 0; t < a->n_cols; t += DOT_COLS) {
-        const float *x = a->x + t * a->x_stride;
-        float *y = a->y + t * a->y_stride + i;
-        switch (a->n_cols - t) {
-        case 1:
-            dot_tile(type, r, 1, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
-            break;
-        case 2:
-            dot_tile(type, r, 2, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
-            break;
-        case 3:
-            dot_tile(type, r, 3, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
-            break;
-        default:
-            dot_tile(type, r, DOT_COLS, w, a->row_bytes, apart, a->n_in, x, a->x_stride, bias, y, a->y_stride);
-            break;
-        }
-    }
-}
-
-/* The rows of a tile come from different parts of the task: each is a long stream that the processor reads ahead. */
-TNN__INLINE void gemm_dot(tnn_type type, const tnn__gemm_args *a, int64_t row0, int64_t row1) {
-    int64_t apart = (row1 - row0) / DOT_ROWS;
-    for (int64_t i = row0; i < row0 + apart; i++)
-        dot_rows(type, DOT_ROWS, a, i, apart);
-    for (int64_t i = row0 + apart * DOT_ROWS; i < row1; i++)
-        dot_rows(type, 1, a, i, 1);
 }
 
 /* --- the table --- */
