@@ -20,12 +20,17 @@ static inline int64_t tnn__gdn_block(int64_t chunk) {
     return (TNN__GDN_BLOCK + chunk - 1) / chunk * chunk;
 }
 
+/* The row kept, of those of all heads, for row t of the batch in head h. */
+static inline int64_t tnn__gdn_kept_row(int64_t n_rows, int64_t d_k, int64_t h, int64_t t) {
+    return h * tnn__gdn_kept_rows(n_rows, d_k) + t;
+}
+
 /*
- * The first of the rows kept of a head that hold the state found by row t of the batch, one or more blocks into its
- * sequence. No two such t lie closer than TNN__GDN_BLOCK, so each has a place of its own.
+ * The first of those that hold the state of head h found by row t, one or more blocks into its sequence. No two such t
+ * lie closer than TNN__GDN_BLOCK, so each has a place of its own.
  */
-static inline int64_t tnn__gdn_kept_state(int64_t n_rows, int64_t d_k, int64_t t) {
-    return n_rows + (t / TNN__GDN_BLOCK - 1) * d_k;
+static inline int64_t tnn__gdn_kept_state(int64_t n_rows, int64_t d_k, int64_t h, int64_t t) {
+    return tnn__gdn_kept_row(n_rows, d_k, h, n_rows + (t / TNN__GDN_BLOCK - 1) * d_k);
 }
 
 #endif

@@ -173,7 +173,7 @@ typedef void tnn__gdn_fn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t
                          void *scratch);
 
 typedef struct tnn__gdn_back_args {
-    tnn__gdn_args f;     /* of the forward; out is not read */
+    tnn__gdn_args f;     /* of the forward; v and out are not read */
     const float *dout;   /* [d_v, n_v_heads, T] */
     float *dq, *dk, *dv; /* rows and strides of q, k, v */
     float *ddecay;       /* [n_v_heads, T] */

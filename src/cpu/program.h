@@ -43,7 +43,7 @@ typedef struct tnn__step tnn__step;
 /* Does one task; scratch is the worker's own, at least the step's scratch_bytes. */
 typedef void tnn__run_fn(const tnn__program *p, const tnn__step *st, int64_t task, void *scratch);
 
-#define TNN__MAX_STEP_OBJ 13
+#define TNN__MAX_STEP_OBJ 12
 /* Rows in one task of a row-wise step; one number, so that row-wise steps can share tasks. */
 #define TNN__ROW_TILE 8
 

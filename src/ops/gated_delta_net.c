@@ -104,8 +104,8 @@ tnn_tensor *tnn__gated_delta_net_back(tnn_graph *g, tnn_tensor *forward, tnn_ten
     tnn_tensor *const *s = forward->src;
     tnn_tensor *kept = kept_of(g, forward);
     if (!kept) return NULL;
-    tnn_tensor *dq = tnn__graph_node(g, TNN__OP_GATED_DELTA_NET_BACK, s[0]->type, s[0]->n_dims, s[0]->ne, 8,
-                                     (tnn_tensor *const[]){s[0], s[1], s[2], s[3], s[4], s[5], dout, kept});
+    tnn_tensor *dq = tnn__graph_node(g, TNN__OP_GATED_DELTA_NET_BACK, s[0]->type, s[0]->n_dims, s[0]->ne, 7,
+                                     (tnn_tensor *const[]){s[0], s[1], s[3], s[4], s[5], dout, kept});
     if (!dq) return NULL;
     dq->params = forward->params;
     tnn__graph_part(g, dq, 2, s[3]->ne);

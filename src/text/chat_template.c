@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "gguf/str.h"
 
 /* A longer literal is not taken for a message; keeps the search linear in the template. */
 #define MESSAGE_MAX_BYTES 4096
@@ -19,10 +20,6 @@ static const char *find(tnn_gguf_str text, const char *part) {
 
 static tnn_gguf_str rest_from(tnn_gguf_str text, const char *from) {
     return (tnn_gguf_str){from, text.size - (size_t)(from - text.data)};
-}
-
-static bool starts_with(tnn_gguf_str text, const char *part) {
-    return text.size >= strlen(part) && memcmp(text.data, part, strlen(part)) == 0;
 }
 
 /* Copies a literal's text with its escapes resolved. */
@@ -53,9 +50,9 @@ static tnn_status find_default_system(tnn_chat_template *c, tnn_gguf_str jinja, 
     const char *at;
     for (tnn_gguf_str rest = jinja; (at = find(rest, opening)) != NULL; rest = rest_from(rest, at + 1)) {
         tnn_gguf_str text = rest_from(jinja, at + strlen(opening));
-        if (starts_with(text, "\n")) {
+        if (tnn__str_starts(text, "\n")) {
             text = rest_from(text, text.data + 1);
-        } else if (starts_with(text, "\\n")) {
+        } else if (tnn__str_starts(text, "\\n")) {
             text = rest_from(text, text.data + 2);
         } else {
             continue;
@@ -223,7 +220,7 @@ static bool has_token(const tnn_gguf *g, const char *text) {
     uint64_t n = key >= 0 ? tnn_gguf_array_count(g, key) : 0;
     for (uint64_t i = 0; i < n; i++) {
         tnn_gguf_str token = tnn_gguf_array_str(g, key, i);
-        if (token.size == strlen(text) && memcmp(token.data, text, token.size) == 0) return true;
+        if (tnn__str_is(token, text)) return true;
     }
     return false;
 }

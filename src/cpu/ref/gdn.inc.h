@@ -150,19 +150,20 @@ static int64_t chunk_rows(const gdn_args *a, int64_t t, int64_t t1) {
     return t1 - t < a->chunk ? t1 - t : a->chunk;
 }
 
-/* What is kept of head h. */
-static real *kept_of(const gdn_args *a, int64_t h) {
-    return a->kept + h * tnn__gdn_kept_rows(a->n_rows, a->d_k) * a->d_v;
+/* r of row t, and the state it finds where a block begins with it. */
+static real *kept_row(const gdn_args *a, int64_t h, int64_t t) {
+    return a->kept + tnn__gdn_kept_row(a->n_rows, a->d_k, h, t) * a->d_v;
+}
+
+static real *kept_state(const gdn_args *a, int64_t h, int64_t t) {
+    return a->kept + tnn__gdn_kept_state(a->n_rows, a->d_k, h, t) * a->d_v;
 }
 
 /* r of the chunk at t and, where a block begins with it, the state it found. */
 static void keep(const gdn_args *a, int64_t h, int64_t t0, int64_t t, const real *state, const chunk *w) {
-    real *kept = kept_of(a, h);
-    memcpy(kept + t * a->d_v, w->r, (size_t)(w->n * a->d_v) * sizeof *kept);
-    if (t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0) {
-        real *to = kept + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
-        memcpy(to, state, (size_t)(a->d_k * a->d_v) * sizeof *to);
-    }
+    memcpy(kept_row(a, h, t), w->r, (size_t)(w->n * a->d_v) * sizeof *w->r);
+    if (t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0)
+        memcpy(kept_state(a, h, t), state, (size_t)(a->d_k * a->d_v) * sizeof *state);
 }
 
 static size_t gdn_scratch_bytes(const gdn_args *a, int64_t rows) {
@@ -192,7 +193,7 @@ static void gdn(const gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_t t1,
 
 /* r, as it was kept, and u. */
 static void load_solved(const gdn_args *a, int64_t h, int64_t t, chunk *w) {
-    memcpy(w->r, kept_of(a, h) + t * a->d_v, (size_t)(w->n * a->d_v) * sizeof *w->r);
+    memcpy(w->r, kept_row(a, h, t), (size_t)(w->n * a->d_v) * sizeof *w->r);
     for (int64_t i = 0; i < w->n; i++) {
         real beta = a->beta[(t + i) * a->n_v_heads + h];
         for (int64_t l = 0; l < a->d_v; l++)
@@ -369,7 +370,7 @@ static void gdn_back(const gdn_back_args *b, int64_t c, int64_t h, int64_t t0, i
     const gdn_args *a = &b->f;
     int64_t block = tnn__gdn_block(a->chunk);
     for (int64_t t = t0 + (t1 - 1 - t0) / block * block; t >= t0; t -= block) {
-        const real *first = t == t0 ? state : kept_of(a, h) + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
+        const real *first = t == t0 ? state : kept_state(a, h, t);
         block_back(b, c, h, t, t1 - t < block ? t1 : t + block, first, dstate, add, scratch);
     }
 }

@@ -221,15 +221,15 @@ void tnn__lower_gated_delta_net(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_reads(st, spans);
 }
 
-/* Sources q, k, v, decay, beta, starts, dout, kept. */
+/* Sources q, k, decay, beta, starts, dout, kept: v is in what was kept. */
 void tnn__lower_gated_delta_net_back(tnn__lowering *l, const tnn_tensor *node) {
     const span_state *rows;
-    tnn__obj spans = spans_of(l, node, node->src[5], NULL, false, &rows), src[5];
+    tnn__obj spans = spans_of(l, node, node->src[4], NULL, false, &rows), src[4];
     tnn__obj dq = tnn__lower_obj(l, node), ddecay = tnn__lower_obj(l, node->parts[0]);
     tnn__obj dbeta = tnn__lower_obj(l, node->parts[1]), dk = tnn__lower_obj(l, node->parts[2]);
-    tnn__obj dv = tnn__lower_obj(l, node->parts[3]), dout = tnn__lower_obj(l, node->src[6]);
-    tnn__obj kept = tnn__lower_obj(l, node->src[7]);
-    for (int i = 0; i < 5; i++) {
+    tnn__obj dv = tnn__lower_obj(l, node->parts[3]), dout = tnn__lower_obj(l, node->src[5]);
+    tnn__obj kept = tnn__lower_obj(l, node->src[6]);
+    for (int i = 0; i < 4; i++) {
         src[i] = tnn__lower_obj(l, node->src[i]);
     }
     const tnn__step_fns *fns = tnn__steps_for(node);
@@ -241,7 +241,7 @@ void tnn__lower_gated_delta_net_back(tnn__lowering *l, const tnn_tensor *node) {
     tnn__step_writes(st, dv);
     tnn__step_writes(st, ddecay);
     tnn__step_writes(st, dbeta);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 4; i++) {
         tnn__step_reads(st, src[i]);
     }
     tnn__step_reads(st, spans);

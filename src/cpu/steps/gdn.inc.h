@@ -186,8 +186,8 @@ static void run_gdn_back(const tnn__program *p, const tnn__step *st, int64_t tas
     real *dv = tnn__ptr(p, st->obj[TNN__GDN_BACK_DV]);
     bool packed = node->params.gdn.packed;
     gdn_back_args a = {
-        .f = delta_net_args(p, node, tnn__ptr(p, st->obj[TNN__GDN_BACK_Q]), tnn__ptr(p, st->obj[TNN__GDN_BACK_K]),
-                            tnn__ptr(p, st->obj[TNN__GDN_BACK_V])),
+        .f =
+            delta_net_args(p, node, tnn__ptr(p, st->obj[TNN__GDN_BACK_Q]), tnn__ptr(p, st->obj[TNN__GDN_BACK_K]), NULL),
         .dout = tnn__ptr(p, st->obj[TNN__GDN_BACK_DOUT]),
         .dq = dq,
         .dk = packed ? dq + node->params.gdn.d_k * n_k : dk,

@@ -192,7 +192,7 @@ enum {
     TNN__GDN_BETA,
     TNN__GDN_SPANS
 };
-/* dk, dv, k and v are missing where rows hold all three. */
+/* dk, dv and k are missing where rows hold all three. */
 enum {
     TNN__GDN_BACK_DQ,
     TNN__GDN_BACK_DK,
@@ -201,7 +201,6 @@ enum {
     TNN__GDN_BACK_DBETA,
     TNN__GDN_BACK_Q,
     TNN__GDN_BACK_K,
-    TNN__GDN_BACK_V,
     TNN__GDN_BACK_DECAY,
     TNN__GDN_BACK_BETA,
     TNN__GDN_BACK_SPANS,

@@ -112,13 +112,13 @@ static work work_in(const tnn__gdn_args *a, float *at) {
 
 /* --- what is kept --- */
 
-/* Of head h. */
-static float *kept_of(const tnn__gdn_args *a, int64_t h) {
-    return a->kept + h * tnn__gdn_kept_rows(a->n_rows, a->d_k) * a->d_v;
+/* r of row t, and the state it finds where a block begins with it. */
+static float *kept_row(const tnn__gdn_args *a, int64_t h, int64_t t) {
+    return a->kept + tnn__gdn_kept_row(a->n_rows, a->d_k, h, t) * a->d_v;
 }
 
 static float *kept_state(const tnn__gdn_args *a, int64_t h, int64_t t) {
-    return kept_of(a, h) + tnn__gdn_kept_state(a->n_rows, a->d_k, t) * a->d_v;
+    return a->kept + tnn__gdn_kept_state(a->n_rows, a->d_k, h, t) * a->d_v;
 }
 
 /* --- tiles --- */
@@ -522,7 +522,7 @@ static void run_row(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, flo
     scale_row(factor_of(a, q, a->scale, &project), q, w->q, a->d_k);
     scale_row(factor_of(a, k, 1, &project), k, w->k, a->d_k);
     const float *v = a->v + t * a->v_stride + h * a->d_v;
-    float *out = a->out + gate * a->d_v, *kept = a->kept ? kept_of(a, h) + t * a->d_v : NULL;
+    float *out = a->out + gate * a->d_v, *kept = a->kept ? kept_row(a, h, t) : NULL;
     int64_t j = 0;
     enum { FOUR = 4 * LANES };
     for (; j + FOUR <= a->d_v; j += FOUR)
@@ -551,7 +551,7 @@ static size_t gdn_scratch(const tnn__gdn_args *a, int64_t rows) {
 
 /* Before the chunk or row at t of a sequence from t0 on, which finds `state`: keeps that, where a block begins. */
 static void begin_keeping(const tnn__gdn_args *a, int64_t h, int64_t t0, int64_t t, const float *state, work *w) {
-    w->kept = kept_of(a, h) + t * a->d_v;
+    w->kept = kept_row(a, h, t);
     if (t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0)
         copy_rows(state, w->ld_v, kept_state(a, h, t), a->d_v, a->d_k, a->d_v);
 }
@@ -812,7 +812,7 @@ static void chunk_back(const tnn__gdn_back_args *b, int64_t c, int64_t h, int64_
     load_chunk(a, c, h, t, t1, w);
     int64_t row = a->n_v_heads * a->d_v, n = round_to(w->n, PANEL);
     load_dout(b->dout + t * row + h * a->d_v, row, a->d_v, w);
-    copy_rows(kept_of(a, h) + t * a->d_v, a->d_v, w->r, w->ld_v, w->n, a->d_v);
+    copy_rows(kept_row(a, h, t), a->d_v, w->r, w->ld_v, w->n, a->d_v);
     memset(w->r + w->n * w->ld_v, 0, (size_t)((n - w->n) * w->ld_v) * sizeof(float));
     float *const sums[] = {w->by_upto, w->by_after, w->dot_r};
     for (int i = 0; i < 3; i++)
@@ -845,7 +845,7 @@ static void states_of_block(const tnn__gdn_args *a, int64_t c, int64_t h, int64_
         begin_chunk(a, t, t1, w);
         load_decays(a, h, t, w);
         load_keys(a, c, t, w);
-        const float *r = kept_of(a, h) + t * a->d_v;
+        const float *r = kept_row(a, h, t);
         for (int64_t i = 0; i < w->n; i++)
             scale_row(w->after_beta[i], r + i * a->d_v, w->scaled + i * w->ld_v, a->d_v);
         *w->ahead = (ahead){0};
