@@ -147,8 +147,7 @@ static void render_smollm3_system(renderer *s, const tnn_chat_message *m) {
 
 /* --- thoughts --- */
 
-/* Where the caller does not say, the template does, or, by SmolLM3's, the first message, which may be the implied one.
- */
+/* Where the caller does not say, the template does; by SmolLM3's the first message, which may be the implied one. */
 static void choose_thought(renderer *s, const tnn_chat_message *first) {
     tnn_chat_thinking wish = s->options->thinking;
     bool unknown = wish == TNN_CHAT_THINKING_OFF ? s->c->unthinking.size == 0

@@ -11,7 +11,8 @@
 #include "base/error.h"
 #include "gguf/str.h"
 
-/* A longer literal is not taken for a message; keeps the search linear in the template. */
+/* A longer literal is not taken for a message, nor what is further from the prompt for its end; keeps the search linear
+ * in the template. */
 #define MESSAGE_MAX_BYTES 4096
 
 static const char *find(tnn_gguf_str text, const char *part) {
@@ -137,8 +138,7 @@ static const char *find_last(tnn_gguf_str text, const char *part) {
 /* The literal that holds the text at `at`, from there to its end. */
 static tnn_gguf_str literal_at(tnn_gguf_str text, const char *at) {
     tnn_gguf_str literal = {at, 0}, rest = rest_from(text, at);
-    size_t most = rest.size < MESSAGE_MAX_BYTES ? rest.size : MESSAGE_MAX_BYTES;
-    while (literal.size < most && !strchr("'\"{", at[literal.size]))
+    while (literal.size < rest.size && !strchr("'\"{", at[literal.size]))
         literal.size++;
     return literal;
 }
@@ -151,6 +151,7 @@ static tnn_status find_prompt_thoughts(tnn_chat_template *c, tnn_gguf_str jinja,
     const char *prompt = find_last(jinja, "add_generation_prompt"), *at;
     if (!prompt) return TNN_OK;
     tnn_gguf_str tail = rest_from(jinja, prompt);
+    if (tail.size > MESSAGE_MAX_BYTES) tail.size = MESSAGE_MAX_BYTES;
     tnn_status status = TNN_OK;
     for (tnn_gguf_str rest = tail; !status && (at = find(rest, "<think>")) != NULL; rest = rest_from(rest, at + 1)) {
         tnn_gguf_str literal = literal_at(rest, at), before = {tail.data, (size_t)(at - tail.data)};

@@ -669,12 +669,15 @@ static void hostile_templates(void **state) {
     check_refused("{% for i in range(10**9) %}x{% endfor %}", NULL, TNN_E_UNSUPPORTED, "recognises");
     check_refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", NULL, TNN_E_UNSUPPORTED, "recognises");
     /* the beginnings of what is searched for, all the way */
-    static const char *const units[] = {"<", "<|im_start|>system\n",    "<|im_start|>system\nx", "<|", "[",
-                                        "'", "{{'<|im_start|>system\\n"};
+    static const char *const units[] =
+        {"<",         "<|im_start|>system\n", "<|im_start|>system\nx", "<|", "[", "'", "{{'<|im_start|>system\\n",
+         "<think>if "};
+    static const char head[] = "<|im_start|>add_generation_prompt";
     for (size_t u = 0; u < sizeof units / sizeof units[0]; u++) {
         for (size_t i = 0; i < SIZE; i++)
             jinja[i] = units[u][i % strlen(units[u])];
         jinja[SIZE] = '\0';
+        if (u + 1 == sizeof units / sizeof units[0]) memcpy(jinja, head, sizeof head - 1);
         tnn_chat_template *c;
         tnn_status status = open_template(&c, jinja, NULL, NULL, NULL);
         assert_true(status == TNN_OK || status == TNN_E_UNSUPPORTED);
