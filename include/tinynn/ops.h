@@ -40,8 +40,7 @@ TNN_API tnn_tensor *tnn_scale(tnn_graph *g, tnn_tensor *x, float factor);
 TNN_API tnn_tensor *tnn_dropout(tnn_graph *g, tnn_tensor *x, tnn_tensor *samples, tnn_tensor *positions, float p,
                                 uint64_t seed, uint64_t stream);
 
-/* x / sqrt(mean(x^2) + eps) * gamma over ne[0] (Zhang & Sennrich 2019): x F32 [n, ...], gamma F32 [n], eps 0 or more.
- */
+/* x / sqrt(mean(x^2) + eps) * gamma over ne[0] (Zhang & Sennrich 2019): x F32 [n, ...], gamma F32 [n], eps >= 0. */
 TNN_API tnn_tensor *tnn_rms_norm(tnn_graph *g, tnn_tensor *x, tnn_tensor *gamma, float eps);
 
 /* silu(gate) * up (Shazeer 2020): both F32 of one shape. */
