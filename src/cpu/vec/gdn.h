@@ -45,7 +45,6 @@ typedef struct work {
     int64_t ld_k, ld_v, ld_n;     /* floats between rows of d_k, d_v, chunk elements */
     float *q, *k, *kt;            /* normalised, q times scale; k transposed */
     float *u, *r;                 /* forward: u; way back, in the same place: r */
-    float *kept;                  /* forward: where r is kept, rows of d_v, or NULL */
     float *between, *qk, *kk;     /* d(i, j); products of rows times it */
     float *upto, *after, *beta;   /* d(i), d'(i), b */
     float *after_beta;            /* d'(i) b */
@@ -112,9 +111,9 @@ static work work_in(const tnn__gdn_args *a, float *at) {
 
 /* --- what is kept --- */
 
-/* r of row t, and the state it finds where a block begins with it. */
+/* Where r of row t is kept, or NULL; and, if it is, the state that the row finds where a block begins with it. */
 static float *kept_row(const tnn__gdn_args *a, int64_t h, int64_t t) {
-    return a->kept + tnn__gdn_kept_row(a->n_rows, a->d_k, h, t) * a->d_v;
+    return !a->kept ? NULL : a->kept + tnn__gdn_kept_row(a->n_rows, a->d_k, h, t) * a->d_v;
 }
 
 static float *kept_state(const tnn__gdn_args *a, int64_t h, int64_t t) {
@@ -367,9 +366,9 @@ static void load_chunk(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, 
 
 /* --- forward, a panel of columns of the state at a time --- */
 
-/* r, u and u times `after` of a tile, from u of the rows before it. v: of the chunk's first row. */
+/* r, u and u times `after` of a tile, from u of the rows before it. v: of the chunk's first row; kept: for its r. */
 TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, const float *v, const float *state,
-                            int64_t i, int64_t p) {
+                            int64_t i, int64_t p, float *kept) {
     vf acc[BIG][2];
     clear(rows, acc);
     accumulate(rows, acc, w->k + i * w->ld_k, w->ld_k, 1, state + p, w->ld_v, a->d_k);
@@ -391,9 +390,9 @@ TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, con
         vf_store(w->u + at + LANES, u1);
         vf_store(w->scaled + at, vf_mul(to_state, acc[r][0]));
         vf_store(w->scaled + at + LANES, vf_mul(to_state, acc[r][1]));
-        if (w->kept && i + r < w->n) {
-            vf_store(w->kept + (i + r) * a->d_v + p, acc[r][0]);
-            vf_store(w->kept + (i + r) * a->d_v + p + LANES, acc[r][1]);
+        if (kept && i + r < w->n) {
+            vf_store(kept + (i + r) * a->d_v + p, acc[r][0]);
+            vf_store(kept + (i + r) * a->d_v + p + LANES, acc[r][1]);
         }
         TNN__UNROLL
         for (int s = 0; s < rows; s++) {
@@ -407,9 +406,10 @@ TNN__INLINE void solve_tile(int rows, const tnn__gdn_args *a, const work *w, con
 
 TNN__INLINE void solve(const tnn__gdn_args *a, int64_t h, int64_t t, const float *state, int64_t p, const work *w) {
     const float *v = a->v + t * a->v_stride + h * a->d_v;
+    float *kept = kept_row(a, h, t);
     for (int64_t i = 0, rows; i < w->n4; i += rows) {
         rows = tile_rows(w->n4 - i);
-        TILE(solve_tile, rows, a, w, v, state, i, p);
+        TILE(solve_tile, rows, a, w, v, state, i, p, kept);
         ask_ahead(w);
     }
 }
@@ -522,7 +522,7 @@ static void run_row(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t, flo
     scale_row(factor_of(a, q, a->scale, &project), q, w->q, a->d_k);
     scale_row(factor_of(a, k, 1, &project), k, w->k, a->d_k);
     const float *v = a->v + t * a->v_stride + h * a->d_v;
-    float *out = a->out + gate * a->d_v, *kept = a->kept ? kept_row(a, h, t) : NULL;
+    float *out = a->out + gate * a->d_v, *kept = kept_row(a, h, t);
     int64_t j = 0;
     enum { FOUR = 4 * LANES };
     for (; j + FOUR <= a->d_v; j += FOUR)
@@ -549,11 +549,9 @@ static size_t gdn_scratch(const tnn__gdn_args *a, int64_t rows) {
     return is_ours(a) && ours > plain ? ours : plain;
 }
 
-/* Before the chunk or row at t of a sequence from t0 on, which finds `state`: keeps that, where a block begins. */
-static void begin_keeping(const tnn__gdn_args *a, int64_t h, int64_t t0, int64_t t, const float *state, work *w) {
-    w->kept = kept_row(a, h, t);
-    if (t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0)
-        copy_rows(state, w->ld_v, kept_state(a, h, t), a->d_v, a->d_k, a->d_v);
+/* Whether the state that row t of a sequence from t0 on finds is kept. */
+static bool keeps_state(const tnn__gdn_args *a, int64_t t0, int64_t t) {
+    return a->kept && t > t0 && (t - t0) % tnn__gdn_block(a->chunk) == 0;
 }
 
 /* A few rows are done where the state lies; for more, it is copied to rows PAD further apart. */
@@ -573,7 +571,7 @@ static void gdn(const tnn__gdn_args *a, int64_t c, int64_t h, int64_t t0, int64_
     float *copy = (float *)scratch + work_floats(a);
     copy_rows(state, a->d_v, copy, w.ld_v, a->d_k, a->d_v);
     for (int64_t t = t0, n; t < t1; t += n) {
-        if (a->kept) begin_keeping(a, h, t0, t, copy, &w);
+        if (keeps_state(a, t0, t)) copy_rows(copy, w.ld_v, kept_state(a, h, t), a->d_v, a->d_k, a->d_v);
         if (t1 - t > FEW_ROWS) {
             run_chunk(a, c, h, t, t1, copy, &w);
             n = w.n;
