@@ -11,6 +11,7 @@
 enum {
     DOT_ROWS = 4,
     DOT_COLS = TNN__VF_REGISTERS == 32 ? 4 : 3, /* sums, columns and a row's elements are in registers */
+    DOT_COLS_LIMIT = 32,                        /* up to this many columns, faster than packed panels on x86 */
 };
 
 /* y[j][i] for r rows from w on, `apart` rows from one to the next, and n columns. */

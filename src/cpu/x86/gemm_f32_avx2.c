@@ -15,8 +15,7 @@
 #include "cpu/x86/init.h"
 
 enum {
-    KC = 256,            /* longest block of K: a panel is 16 KiB */
-    DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
+    KC = 256, /* longest block of K: a panel is 16 KiB */
 };
 
 /* panel[k][0..MR) = the weights of rows [0, rows) at k, zero from `rows` on; kc elements from w on. */

@@ -7,10 +7,6 @@
 #include "cpu/vec/gemm_dot.h"
 #include "cpu/x86/init.h"
 
-enum {
-    DOT_COLS_LIMIT = 32, /* up to this many columns dot products are faster */
-};
-
 /* --- many columns --- */
 
 /* y[j][0..rows) for n columns over one block of K. */
