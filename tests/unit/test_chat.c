@@ -415,29 +415,31 @@ static void smollm3_preamble(void **state) {
 #define CLOSED        "{{- '<think>\\n\\n</think>\\n\\n' }}"
 
 static const struct {
-    const char *name, *jinja, *by_default, *on, *off; /* NULL: refused */
+    const char *jinja, *by_default, *on, *off; /* NULL: refused */
     bool drops, shows;
 } thinkers[] = {
-    {"qwen3",
-     AFTER_THOUGHT ".lstrip('\\n') {%- if loop.last or (not loop.last and reasoning_content) %} " SHOWN PROMPT
+    /* qwen3 */
+    {AFTER_THOUGHT ".lstrip('\\n') {%- if loop.last or (not loop.last and reasoning_content) %} " SHOWN PROMPT
                    "{%- if enable_thinking is defined and enable_thinking is false %}" CLOSED "{%- endif %}",
      "", "", "<think>\n\n</think>\n\n", true, true},
-    {"qwen3.5, thinks",
-     "{%- set content = render_content(message.content, true)|trim %}" AFTER_THOUGHT ".lstrip('\\n') " SHOWN PROMPT
+    /* qwen3.5, thinks */
+    {"{%- set content = render_content(message.content, true)|trim %}" AFTER_THOUGHT ".lstrip('\\n') " SHOWN PROMPT
      "{%- if enable_thinking is defined and enable_thinking is false %}" CLOSED "{%- else %}" OPEN "{%- endif %}",
      "<think>\n", "<think>\n", "<think>\n\n</think>\n\n", true, true},
-    {"qwen3.5, does not",
-     "{%- set content = render_content(message.content, true)|trim %}" AFTER_THOUGHT ".lstrip('\\n') " SHOWN PROMPT
+    /* qwen3.5, does not */
+    {"{%- set content = render_content(message.content, true)|trim %}" AFTER_THOUGHT ".lstrip('\\n') " SHOWN PROMPT
      "{%- if enable_thinking is defined and enable_thinking is true %}" OPEN "{%- else %}" CLOSED "{%- endif %}",
      "<think>\n\n</think>\n\n", "<think>\n", "<think>\n\n</think>\n\n", true, true},
-    {"always",
-     AFTER_THOUGHT ".lstrip('\\n')"
+    /* always */
+    {AFTER_THOUGHT ".lstrip('\\n')"
                    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}",
      "<think>\n", "<think>\n", NULL, true, false},
-    {"only when asked", "split('</think>') " PROMPT "{%- if enable_thinking %}" OPEN, "", "<think>\n", NULL, false,
-     false},
-    {"by another rule", PROMPT "{%- if not quick %}" OPEN "{%- else %}" CLOSED, "", NULL, NULL, false, false},
-    {"before the prompt", OPEN PROMPT, "", NULL, NULL, false, false},
+    /* only when asked */
+    {"split('</think>') " PROMPT "{%- if enable_thinking %}" OPEN, "", "<think>\n", NULL, false, false},
+    /* by another rule */
+    {PROMPT "{%- if not quick %}" OPEN "{%- else %}" CLOSED, "", NULL, NULL, false, false},
+    /* before the prompt */
+    {OPEN PROMPT, "", NULL, NULL, false, false},
 };
 
 static void check_prompt(const tnn_chat_template *c, tnn_chat_thinking thinking, const char *thought) {
